@@ -1,0 +1,259 @@
+"""Times contenders against a floor on a machine that is not quiet.
+
+Contenders are interleaved: every block of calls of a contender stands between two blocks of the floor, and what counts
+is the median over many rounds of the ratio to the mean of those two, so that a slow minute of the machine slows both.
+Blocks are a millisecond or one call long. The contender's answer is compared with the exact derivative.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.machine import Load
+
+BLOCK_SECONDS = 1e-3
+WARM_BELOW_SECONDS = 2e-2  # an untimed call goes before each block unless one call takes longer than this
+MIN_ROUNDS, MAX_ROUNDS = 3, 400
+
+
+class NotRunError(Exception):
+    """Raised by a contender that cannot or should not run here; its message says why and is reported."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """An expression and the names in it; its value is the contender's answer."""
+
+    code: str
+    names: dict[str, Any]
+
+    def timer(self) -> Callable[[int], float]:
+        """``timer(k)`` is the time of k evaluations; the names are locals, as in a user's function."""
+        source = (
+            f"def timed(repetitions, clock, {', '.join(self.names)}):\n"
+            "    start = clock()\n"
+            "    for _ in repetitions:\n"
+            f"        {self.code}\n"
+            "    return clock() - start\n"
+        )
+        space: dict[str, Any] = {}
+        exec(source, space)  # our own source, as in timeit
+        timed, names = space["timed"], tuple(self.names.values())
+        return lambda count: timed(repeat(None, count), time.perf_counter, *names)
+
+    def answer(self) -> Any:
+        """Evaluate the expression once."""
+        return eval(self.code, {}, self.names)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody's way to the derivative; `build` may raise ImportError or NotRunError."""
+
+    name: str
+    build: Callable[[], Call]
+    answers: bool = True  # False: it computes no derivative (bare calls)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What PERFORMANCE asks of `contender`, against `base` (the floor unless named)."""
+
+    contender: str
+    limit: float
+    kind: Literal["ratio", "speedup", "seconds", "overhead"] = "ratio"
+    base: str | None = None
+
+    def text(self, value: float | None = None) -> str:
+        """Put the requirement in words, or a measured value in its unit."""
+        sign, value = ("", value) if value is not None else (">= " if self.kind == "speedup" else "<= ", self.limit)
+        unit = {"ratio": "", "speedup": "x", "seconds": " us", "overhead": " us/eval"}[self.kind]
+        scaled = value * 1e6 if self.kind in ("seconds", "overhead") else value
+        return f"{sign}{scaled:.3g}{unit}" if not sign else f"{sign}{scaled:g}{unit}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One function at one size."""
+
+    name: str
+    floor: Contender
+    contenders: list[Contender]
+    exact: NDArray[np.float64] | None
+    evaluations: int
+    targets: list[Target] = field(default_factory=list)
+
+
+@dataclass
+class Timing:
+    """What came out for one contender: seconds per call and the floor's around it, one per round; or why it did not run."""
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
+    error: float | None = None
+    missing: str | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Time over the floor's, per round."""
+        return [t / f for t, f in zip(self.seconds, self.floors, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the ratios."""
+        return statistics.median(self.ratios)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Quartiles of the ratios."""
+        q = np.quantile(self.ratios, [0.25, 0.75])
+        return float(q[0]), float(q[1])
+
+    @property
+    def time(self) -> float:
+        """Median seconds per call."""
+        return statistics.median(self.seconds)
+
+
+@dataclass
+class Verdict:
+    """A target and what was measured for it (None: not available)."""
+
+    target: Target
+    value: float | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met, None if it could not be measured."""
+        if self.value is None:
+            return None
+        return self.value >= self.target.limit if self.target.kind == "speedup" else self.value <= self.target.limit
+
+
+@dataclass
+class Outcome:
+    """A measured case."""
+
+    case: Case
+    timings: dict[str, Timing]
+    busy: float  # share of all cores taken by other processes meanwhile
+    rounds: int
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """One per target."""
+        for target in self.case.targets:
+            yield Verdict(target, self._value(target))
+
+    def _value(self, target: Target) -> float | None:
+        timing = self.timings.get(target.contender)
+        if timing is None or timing.missing:
+            return None
+        if target.kind == "seconds":
+            return timing.time
+        if target.kind == "overhead":
+            differences = [t - f for t, f in zip(timing.seconds, timing.floors, strict=True)]
+            return statistics.median(differences) / self.case.evaluations
+        if target.base is None:
+            return timing.ratio if target.kind == "ratio" else 1.0 / timing.ratio
+        base = self.timings.get(target.base)
+        if base is None or base.missing:
+            return None
+        relative = timing.ratio / base.ratio
+        return relative if target.kind == "ratio" else 1.0 / relative
+
+
+@dataclass
+class _Runner:
+    contender: Contender
+    timing: Timing
+    timer: Callable[[int], float]
+    block: int
+    warm: bool
+    rounds: int = 0
+
+    def run(self) -> float:
+        if self.warm:
+            self.timer(1)
+        return self.timer(self.block) / self.block
+
+
+def relative_error(answer: Any, exact: NDArray[np.float64]) -> float:
+    """Largest absolute error over the largest entry of the exact derivative."""
+    if hasattr(answer, "toarray"):
+        answer = answer.toarray()
+    answer = np.asarray(answer, dtype=float).reshape(exact.shape)
+    return float(np.max(np.abs(answer - exact)) / np.max(np.abs(exact)))
+
+
+def _prepare(contender: Contender, exact: NDArray[np.float64] | None) -> tuple[Timing, _Runner | None]:
+    timing = Timing(contender.name)
+    try:
+        call = contender.build()
+        answer = call.answer()
+        if contender.answers and exact is not None:
+            timing.error = relative_error(answer, exact)
+        timer = call.timer()
+        once = timer(1)
+        if once < BLOCK_SECONDS:
+            once = min(timer(3) / 3 for _ in range(3))
+    except (ImportError, NotRunError) as reason:
+        timing.missing = str(reason)
+        return timing, None
+    except Exception as failure:  # a peer that fails is a result, and must not end the run
+        timing.missing = f"failed: {type(failure).__name__}: {failure}"
+        return timing, None
+    return timing, _Runner(contender, timing, timer, max(1, round(BLOCK_SECONDS / once)), once < WARM_BELOW_SECONDS)
+
+
+def measure(case: Case, seconds: float) -> Outcome:
+    """Time all contenders of a case for about `seconds`."""
+    floor_timing, floor = _prepare(case.floor, case.exact)
+    if floor is None:
+        raise RuntimeError(f"the floor of {case.name} does not run: {floor_timing.missing}")
+    timings, runners = {case.floor.name: floor_timing}, []
+    for contender in case.contenders:
+        timing, runner = _prepare(contender, case.exact)
+        timings[contender.name] = timing
+        if runner is not None:
+            runners.append(runner)
+
+    floor_cost = floor.run() * (floor.block + floor.warm)
+    targeted = {t.contender for t in case.targets} | {t.base for t in case.targets}
+    shares = [3.0 if r.contender.name in targeted else 1.0 for r in runners]
+    for runner, share in zip(runners, shares, strict=True):
+        cost = floor_cost + runner.run() * (runner.block + runner.warm)
+        runner.rounds = int(np.clip(seconds * share / sum(shares) / cost, MIN_ROUNDS, MAX_ROUNDS))
+    rounds = max((r.rounds for r in runners), default=0)
+
+    shuffle = random.Random(1).shuffle
+    load = Load()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            due = [r for r in runners if (turn + 1) * r.rounds // rounds > turn * r.rounds // rounds]
+            shuffle(due)
+            before = floor.run()
+            for runner in due:
+                taken = runner.run()
+                after = floor.run()
+                runner.timing.seconds.append(taken)
+                runner.timing.floors.append((before + after) / 2)
+                floor_timing.seconds.append(before)
+                floor_timing.floors.append(after)  # the floor against itself: the noise
+                before = after
+    finally:
+        if collecting:
+            gc.enable()
+    return Outcome(case, timings, load.by_others(), rounds)
