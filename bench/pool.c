@@ -17,8 +17,7 @@ typedef struct work {
     double sum[64];
 } work;
 
-static void spin(void *ctx, int worker)
-{
+static void spin(void *ctx, int worker) {
     work *w = ctx;
     double s = 0;
     while (fdc_atomic_fetch_add(&w->next, 1) < w->chunks) {
@@ -29,33 +28,28 @@ static void spin(void *ctx, int worker)
     w->sum[worker] = s;
 }
 
-static void ignore(void *ctx)
-{
+static void ignore(void *ctx) {
     (void)ctx;
 }
 
-static double run_us(fdc_pool *pool, int workers, ptrdiff_t chunks, ptrdiff_t turns)
-{
+static double run_us(fdc_pool *pool, int workers, ptrdiff_t chunks, ptrdiff_t turns) {
     work w = {.chunks = chunks, .turns = turns};
     const int64_t start = fdc_clock_ns();
     (void)fdc_pool_run(pool, workers, spin, &w, NULL, NULL, ignore);
     return (double)(fdc_clock_ns() - start) * 1e-3;
 }
 
-static int ascending(const void *a, const void *b)
-{
+static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static void pause_ms(long ms)
-{
+static void pause_ms(long ms) {
     const struct timespec span = {0, ms * 1000000L};
     (void)nanosleep(&span, NULL);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     enum { ROUNDS = 101, CHUNKS = 40 };
     const double sizes_us[] = {5, 50, 100, 200, 650, 6000};
     const int workers = argc > 1 ? atoi(argv[1]) : 2;

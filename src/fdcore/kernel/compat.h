@@ -33,45 +33,37 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 
-static inline ptrdiff_t fdc_atomic_load(const ptrdiff_t *value)
-{
+static inline ptrdiff_t fdc_atomic_load(const ptrdiff_t *value) {
     return __atomic_load_n(value, __ATOMIC_SEQ_CST);
 }
 
-static inline void fdc_atomic_store(ptrdiff_t *value, ptrdiff_t desired)
-{
+static inline void fdc_atomic_store(ptrdiff_t *value, ptrdiff_t desired) {
     __atomic_store_n(value, desired, __ATOMIC_SEQ_CST);
 }
 
 /* Returns what was there before. */
-static inline ptrdiff_t fdc_atomic_fetch_add(ptrdiff_t *value, ptrdiff_t amount)
-{
+static inline ptrdiff_t fdc_atomic_fetch_add(ptrdiff_t *value, ptrdiff_t amount) {
     return __atomic_fetch_add(value, amount, __ATOMIC_SEQ_CST);
 }
 
 /* Stores desired where expected was, and says whether it was. */
-static inline int fdc_atomic_replace(ptrdiff_t *value, ptrdiff_t expected, ptrdiff_t desired)
-{
+static inline int fdc_atomic_replace(ptrdiff_t *value, ptrdiff_t expected, ptrdiff_t desired) {
     return __atomic_compare_exchange_n(value, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-static inline int fdc_atomic_load_int(const int *value)
-{
+static inline int fdc_atomic_load_int(const int *value) {
     return __atomic_load_n(value, __ATOMIC_SEQ_CST);
 }
 
-static inline void fdc_atomic_store_int(int *value, int desired)
-{
+static inline void fdc_atomic_store_int(int *value, int desired) {
     __atomic_store_n(value, desired, __ATOMIC_SEQ_CST);
 }
 
-static inline void *fdc_atomic_load_ptr(void *const *value)
-{
+static inline void *fdc_atomic_load_ptr(void *const *value) {
     return __atomic_load_n(value, __ATOMIC_SEQ_CST);
 }
 
-static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *desired)
-{
+static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *desired) {
     return __atomic_compare_exchange_n(value, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
@@ -89,43 +81,35 @@ static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *des
 #define FDC_WORD_REPLACE InterlockedCompareExchange
 #endif
 
-static inline ptrdiff_t fdc_atomic_load(const ptrdiff_t *value)
-{
+static inline ptrdiff_t fdc_atomic_load(const ptrdiff_t *value) {
     return (ptrdiff_t)FDC_WORD_ADD((volatile FDC_WORD *)value, 0);
 }
 
-static inline void fdc_atomic_store(ptrdiff_t *value, ptrdiff_t desired)
-{
+static inline void fdc_atomic_store(ptrdiff_t *value, ptrdiff_t desired) {
     (void)FDC_WORD_SWAP((volatile FDC_WORD *)value, (FDC_WORD)desired);
 }
 
-static inline ptrdiff_t fdc_atomic_fetch_add(ptrdiff_t *value, ptrdiff_t amount)
-{
+static inline ptrdiff_t fdc_atomic_fetch_add(ptrdiff_t *value, ptrdiff_t amount) {
     return (ptrdiff_t)FDC_WORD_ADD((volatile FDC_WORD *)value, (FDC_WORD)amount);
 }
 
-static inline int fdc_atomic_replace(ptrdiff_t *value, ptrdiff_t expected, ptrdiff_t desired)
-{
+static inline int fdc_atomic_replace(ptrdiff_t *value, ptrdiff_t expected, ptrdiff_t desired) {
     return FDC_WORD_REPLACE((volatile FDC_WORD *)value, (FDC_WORD)desired, (FDC_WORD)expected) == (FDC_WORD)expected;
 }
 
-static inline int fdc_atomic_load_int(const int *value)
-{
+static inline int fdc_atomic_load_int(const int *value) {
     return (int)InterlockedExchangeAdd((volatile LONG *)value, 0);
 }
 
-static inline void fdc_atomic_store_int(int *value, int desired)
-{
+static inline void fdc_atomic_store_int(int *value, int desired) {
     (void)InterlockedExchange((volatile LONG *)value, (LONG)desired);
 }
 
-static inline void *fdc_atomic_load_ptr(void *const *value)
-{
+static inline void *fdc_atomic_load_ptr(void *const *value) {
     return InterlockedCompareExchangePointer((PVOID volatile *)value, NULL, NULL);
 }
 
-static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *desired)
-{
+static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *desired) {
     return InterlockedCompareExchangePointer((PVOID volatile *)value, desired, expected) == expected;
 }
 
@@ -133,8 +117,7 @@ static inline int fdc_atomic_replace_ptr(void **value, void *expected, void *des
 
 /* Lowers *value to candidate unless it is lower already: the error that counts is the first column's, not the first
  * in time. */
-static inline void fdc_atomic_min(ptrdiff_t *value, ptrdiff_t candidate)
-{
+static inline void fdc_atomic_min(ptrdiff_t *value, ptrdiff_t candidate) {
     ptrdiff_t seen = fdc_atomic_load(value);
     while (candidate < seen && !fdc_atomic_replace(value, seen, candidate)) {
         seen = fdc_atomic_load(value);
@@ -143,15 +126,14 @@ static inline void fdc_atomic_min(ptrdiff_t *value, ptrdiff_t candidate)
 
 /* ---- clock, process, threads ---------------------------------------------------------------------------------- */
 
-/* What a main thread has on Linux: a callback that works serially must not overflow a helper's stack (musl gives 128 KiB,
- * macOS 512). Only address space, until it is touched. */
+/* What a main thread has on Linux: a callback that works serially must not overflow a helper's stack (musl gives 128
+ * KiB, macOS 512). Only address space, until it is touched. */
 #define FDC_THREAD_STACK (8u << 20)
 
 #ifdef _WIN32
 
 /* Nanoseconds since some moment, never set back. */
-static inline int64_t fdc_clock_ns(void)
-{
+static inline int64_t fdc_clock_ns(void) {
     LARGE_INTEGER ticks, per_second;
     QueryPerformanceCounter(&ticks);
     QueryPerformanceFrequency(&per_second);
@@ -159,8 +141,7 @@ static inline int64_t fdc_clock_ns(void)
            ticks.QuadPart % per_second.QuadPart * 1000000000 / per_second.QuadPart;
 }
 
-static inline int64_t fdc_process_id(void)
-{
+static inline int64_t fdc_process_id(void) {
     return (int64_t)GetCurrentProcessId();
 }
 
@@ -170,57 +151,45 @@ typedef HANDLE fdc_thread;
 #define FDC_THREAD_RESULT unsigned __stdcall
 typedef unsigned(__stdcall *fdc_thread_fn)(void *);
 
-static inline int fdc_mutex_init(fdc_mutex *mutex)
-{
+static inline int fdc_mutex_init(fdc_mutex *mutex) {
     InitializeSRWLock(mutex);
     return 0;
 }
-static inline void fdc_mutex_destroy(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_destroy(fdc_mutex *mutex) {
     (void)mutex;
 }
-static inline void fdc_mutex_lock(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_lock(fdc_mutex *mutex) {
     AcquireSRWLockExclusive(mutex);
 }
-static inline void fdc_mutex_unlock(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_unlock(fdc_mutex *mutex) {
     ReleaseSRWLockExclusive(mutex);
 }
 
-static inline int fdc_cond_init(fdc_cond *cond)
-{
+static inline int fdc_cond_init(fdc_cond *cond) {
     InitializeConditionVariable(cond);
     return 0;
 }
-static inline void fdc_cond_destroy(fdc_cond *cond)
-{
+static inline void fdc_cond_destroy(fdc_cond *cond) {
     (void)cond;
 }
-static inline void fdc_cond_signal(fdc_cond *cond)
-{
+static inline void fdc_cond_signal(fdc_cond *cond) {
     WakeConditionVariable(cond);
 }
-static inline void fdc_cond_broadcast(fdc_cond *cond)
-{
+static inline void fdc_cond_broadcast(fdc_cond *cond) {
     WakeAllConditionVariable(cond);
 }
-static inline void fdc_cond_wait(fdc_cond *cond, fdc_mutex *mutex)
-{
+static inline void fdc_cond_wait(fdc_cond *cond, fdc_mutex *mutex) {
     (void)SleepConditionVariableSRW(cond, mutex, INFINITE, 0);
 }
-static inline void fdc_cond_wait_ms(fdc_cond *cond, fdc_mutex *mutex, int milliseconds)
-{
+static inline void fdc_cond_wait_ms(fdc_cond *cond, fdc_mutex *mutex, int milliseconds) {
     (void)SleepConditionVariableSRW(cond, mutex, (DWORD)milliseconds, 0);
 }
 
-static inline int fdc_thread_start(fdc_thread *thread, fdc_thread_fn run, void *arg)
-{
+static inline int fdc_thread_start(fdc_thread *thread, fdc_thread_fn run, void *arg) {
     *thread = (HANDLE)_beginthreadex(NULL, FDC_THREAD_STACK, run, arg, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
     return *thread == NULL;
 }
-static inline void fdc_thread_join(fdc_thread thread)
-{
+static inline void fdc_thread_join(fdc_thread thread) {
     (void)WaitForSingleObject(thread, INFINITE);
     (void)CloseHandle(thread);
 }
@@ -228,15 +197,13 @@ static inline void fdc_thread_join(fdc_thread thread)
 #else /* POSIX */
 
 /* Nanoseconds since some moment, never set back. */
-static inline int64_t fdc_clock_ns(void)
-{
+static inline int64_t fdc_clock_ns(void) {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + (int64_t)now.tv_nsec;
 }
 
-static inline int64_t fdc_process_id(void)
-{
+static inline int64_t fdc_process_id(void) {
     return (int64_t)getpid();
 }
 
@@ -246,26 +213,21 @@ typedef pthread_t fdc_thread;
 #define FDC_THREAD_RESULT void *
 typedef void *(*fdc_thread_fn)(void *);
 
-static inline int fdc_mutex_init(fdc_mutex *mutex)
-{
+static inline int fdc_mutex_init(fdc_mutex *mutex) {
     return pthread_mutex_init(mutex, NULL);
 }
-static inline void fdc_mutex_destroy(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_destroy(fdc_mutex *mutex) {
     (void)pthread_mutex_destroy(mutex);
 }
-static inline void fdc_mutex_lock(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_lock(fdc_mutex *mutex) {
     (void)pthread_mutex_lock(mutex);
 }
-static inline void fdc_mutex_unlock(fdc_mutex *mutex)
-{
+static inline void fdc_mutex_unlock(fdc_mutex *mutex) {
     (void)pthread_mutex_unlock(mutex);
 }
 
 /* Timed waits must not notice when somebody sets the wall clock; macOS has relative waits instead. */
-static inline int fdc_cond_init(fdc_cond *cond)
-{
+static inline int fdc_cond_init(fdc_cond *cond) {
 #ifdef __APPLE__
     return pthread_cond_init(cond, NULL);
 #else
@@ -281,24 +243,19 @@ static inline int fdc_cond_init(fdc_cond *cond)
     return failed;
 #endif
 }
-static inline void fdc_cond_destroy(fdc_cond *cond)
-{
+static inline void fdc_cond_destroy(fdc_cond *cond) {
     (void)pthread_cond_destroy(cond);
 }
-static inline void fdc_cond_signal(fdc_cond *cond)
-{
+static inline void fdc_cond_signal(fdc_cond *cond) {
     (void)pthread_cond_signal(cond);
 }
-static inline void fdc_cond_broadcast(fdc_cond *cond)
-{
+static inline void fdc_cond_broadcast(fdc_cond *cond) {
     (void)pthread_cond_broadcast(cond);
 }
-static inline void fdc_cond_wait(fdc_cond *cond, fdc_mutex *mutex)
-{
+static inline void fdc_cond_wait(fdc_cond *cond, fdc_mutex *mutex) {
     (void)pthread_cond_wait(cond, mutex);
 }
-static inline void fdc_cond_wait_ms(fdc_cond *cond, fdc_mutex *mutex, int milliseconds)
-{
+static inline void fdc_cond_wait_ms(fdc_cond *cond, fdc_mutex *mutex, int milliseconds) {
 #ifdef __APPLE__
     const struct timespec span = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
     (void)pthread_cond_timedwait_relative_np(cond, mutex, &span);
@@ -317,8 +274,7 @@ static inline void fdc_cond_wait_ms(fdc_cond *cond, fdc_mutex *mutex, int millis
 
 /* The thread takes no signals meant for the process, so Ctrl-C interrupts the threads that expect it. Faults are left:
  * a blocked SIGSEGV kills without the trace that a handler would have printed. */
-static inline int fdc_thread_start(fdc_thread *thread, fdc_thread_fn run, void *arg)
-{
+static inline int fdc_thread_start(fdc_thread *thread, fdc_thread_fn run, void *arg) {
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) {
         return -1;
@@ -339,8 +295,7 @@ static inline int fdc_thread_start(fdc_thread *thread, fdc_thread_fn run, void *
     (void)pthread_attr_destroy(&attributes);
     return failed;
 }
-static inline void fdc_thread_join(fdc_thread thread)
-{
+static inline void fdc_thread_join(fdc_thread thread) {
     (void)pthread_join(thread, NULL);
 }
 
@@ -357,8 +312,7 @@ typedef struct fdc_cpus {
 } fdc_cpus;
 
 /* How many processors the calling thread may use, or 0: not known. */
-static inline int fdc_cpus_read(fdc_cpus *cpus)
-{
+static inline int fdc_cpus_read(fdc_cpus *cpus) {
     cpus->current = sched_getcpu();
     if (cpus->current < 0 || cpus->current >= CPU_SETSIZE) {
         return 0;
@@ -366,14 +320,12 @@ static inline int fdc_cpus_read(fdc_cpus *cpus)
     return sched_getaffinity(0, sizeof cpus->allowed, &cpus->allowed) == 0 ? CPU_COUNT(&cpus->allowed) : 0;
 }
 
-static inline int fdc_cpus_equal(const fdc_cpus *a, const fdc_cpus *b)
-{
+static inline int fdc_cpus_equal(const fdc_cpus *a, const fdc_cpus *b) {
     return a->current == b->current && CPU_EQUAL(&a->allowed, &b->allowed);
 }
 
 /* Lets `thread` run wherever the caller may run, except where it runs now. */
-static inline void fdc_thread_avoid(fdc_thread thread, const fdc_cpus *caller)
-{
+static inline void fdc_thread_avoid(fdc_thread thread, const fdc_cpus *caller) {
     cpu_set_t others = caller->allowed;
     CPU_CLR((size_t)caller->current, &others);
     (void)pthread_setaffinity_np(thread, sizeof others, &others);
@@ -385,17 +337,14 @@ typedef struct fdc_cpus {
     int current;
 } fdc_cpus;
 
-static inline int fdc_cpus_read(fdc_cpus *cpus)
-{
+static inline int fdc_cpus_read(fdc_cpus *cpus) {
     cpus->current = 0;
     return 0;
 }
-static inline int fdc_cpus_equal(const fdc_cpus *a, const fdc_cpus *b)
-{
+static inline int fdc_cpus_equal(const fdc_cpus *a, const fdc_cpus *b) {
     return a->current == b->current;
 }
-static inline void fdc_thread_avoid(fdc_thread thread, const fdc_cpus *caller)
-{
+static inline void fdc_thread_avoid(fdc_thread thread, const fdc_cpus *caller) {
     (void)thread;
     (void)caller;
 }

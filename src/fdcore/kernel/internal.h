@@ -6,8 +6,8 @@
 
 /* ---- parallel.c ---------------------------------------------------------------------------------------------- */
 
-/* A task takes work until none is left, commonly with fdc_atomic_fetch_add on a counter in ctx (compat.h). `worker` is 0
- * for the caller and 1, 2, ... for helpers, in the order in which they join. */
+/* A task takes work until none is left, commonly with fdc_atomic_fetch_add on a counter in ctx (compat.h). `worker` is
+ * 0 for the caller and 1, 2, ... for helpers, in the order in which they join. */
 typedef void (*fdc_task_fn)(void *ctx, int worker);
 
 /* Runs task(ctx, 0) on the calling thread and task(ctx, k) on up to workers - 1 helpers, and returns how many workers

@@ -47,8 +47,7 @@ struct fdc_pool {
 
 /* ---- the helper's side ---------------------------------------------------------------------------------------- */
 
-static FDC_THREAD_RESULT help(void *arg)
-{
+static FDC_THREAD_RESULT help(void *arg) {
     crew *const c = arg;
     uint64_t seen = 0;
 
@@ -81,8 +80,7 @@ static FDC_THREAD_RESULT help(void *arg)
 
 /* ---- the crew ------------------------------------------------------------------------------------------------- */
 
-static crew *crew_create(int most_helpers, int64_t process, crew *inherited)
-{
+static crew *crew_create(int most_helpers, int64_t process, crew *inherited) {
     crew *c = calloc(1, sizeof *c + (size_t)most_helpers * sizeof c->helper[0]);
     if (c == NULL) {
         return NULL;
@@ -110,8 +108,7 @@ no_mutex:
 }
 
 /* Ends this process's own crew. */
-static void crew_dismiss(crew *c)
-{
+static void crew_dismiss(crew *c) {
     fdc_mutex_lock(&c->mutex);
     c->stop = 1;
     fdc_mutex_unlock(&c->mutex);
@@ -125,8 +122,7 @@ static void crew_dismiss(crew *c)
 }
 
 /* This process's crew, made if there is none; NULL when out of memory. Threads may get here together. */
-static crew *crew_of(fdc_pool *pool)
-{
+static crew *crew_of(fdc_pool *pool) {
     const int64_t process = fdc_process_id();
     for (;;) {
         crew *const found = fdc_atomic_load_ptr(&pool->crew);
@@ -143,8 +139,7 @@ static crew *crew_of(fdc_pool *pool)
 }
 
 /* Has up to `wanted` helpers ready, away from the caller's processor, and returns how many. */
-static int crew_muster(crew *c, int wanted)
-{
+static int crew_muster(crew *c, int wanted) {
     fdc_cpus now;
     const int cpus = fdc_cpus_read(&now);
     if (cpus == 1) {
@@ -167,8 +162,7 @@ static int crew_muster(crew *c, int wanted)
 
 /* ---- the caller's side ---------------------------------------------------------------------------------------- */
 
-static void post(crew *c, job *j)
-{
+static void post(crew *c, job *j) {
     fdc_mutex_lock(&c->mutex);
     c->open = j;
     ++c->posted;
@@ -183,8 +177,7 @@ static void post(crew *c, job *j)
 }
 
 /* Lets nobody join any more, waits for those who have, and frees the crew for the next caller. */
-static void finish(crew *c, job *j, fdc_poll_fn poll, void *poll_ctx, void (*on_cancel)(void *ctx))
-{
+static void finish(crew *c, job *j, fdc_poll_fn poll, void *poll_ctx, void (*on_cancel)(void *ctx)) {
     fdc_mutex_lock(&c->mutex);
     c->open = NULL;
     while (j->active > 0) {
@@ -203,8 +196,7 @@ static void finish(crew *c, job *j, fdc_poll_fn poll, void *poll_ctx, void (*on_
 }
 
 /* Whether the crew is the caller's until finish(). */
-static int claim(crew *c)
-{
+static int claim(crew *c) {
     fdc_mutex_lock(&c->mutex);
     const int claimed = !c->in_use;
     c->in_use = 1;
@@ -213,8 +205,7 @@ static int claim(crew *c)
 }
 
 int fdc_pool_run(fdc_pool *pool, int workers, fdc_task_fn task, void *ctx, fdc_poll_fn poll, void *poll_ctx,
-                 void (*on_cancel)(void *ctx))
-{
+                 void (*on_cancel)(void *ctx)) {
     if (pool != NULL && workers > pool->max_workers) {
         workers = pool->max_workers;
     }
@@ -240,8 +231,7 @@ int fdc_pool_run(fdc_pool *pool, int workers, fdc_task_fn task, void *ctx, fdc_p
     return 1 + j.joined;
 }
 
-fdc_pool *fdc_pool_create(int max_workers)
-{
+fdc_pool *fdc_pool_create(int max_workers) {
     fdc_pool *pool = calloc(1, sizeof *pool);
     if (pool != NULL) {
         pool->max_workers = max_workers < MOST_WORKERS ? max_workers : MOST_WORKERS;
@@ -249,8 +239,7 @@ fdc_pool *fdc_pool_create(int max_workers)
     return pool;
 }
 
-void fdc_pool_destroy(fdc_pool *pool)
-{
+void fdc_pool_destroy(fdc_pool *pool) {
     if (pool == NULL) {
         return;
     }
