@@ -9,13 +9,15 @@ import importlib.util
 import os
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
 SOURCES = Path(__file__).parent / "native"
 CACHE = Path(__file__).parents[1] / "build" / "bench"
 COMPILER = os.environ.get("CC", "gcc")
-FLAGS = ["-O3", "-march=native", "-fopenmp-simd", "-std=gnu11", "-fPIC", "-shared", "-Wall", "-Wextra"]
+FLAGS = ["-O3", "-march=native", "-std=gnu11", "-fPIC", "-Wall", "-Wextra"]
+FAST_MATH = "-ffast-math"
 
 
 @functools.cache
@@ -33,16 +35,21 @@ def compiled(name: str, *sources: str, flags: tuple[str, ...] = (), libraries: t
     library = CACHE / key.hexdigest()[:16] / f"{name}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
-        partial = library.with_suffix(f".{os.getpid()}")
-        subprocess.run([*command, *(str(SOURCES / s) for s in sources), *libraries, "-o", str(partial)], check=True)
-        partial.replace(library)
+        with tempfile.TemporaryDirectory(dir=library.parent) as work:
+            objects = [f"{work}/{Path(source).stem}.o" for source in sources]
+            for source, made in zip(sources, objects, strict=True):
+                subprocess.run([*command, "-c", str(SOURCES / source), "-o", made], check=True)
+            # A link with -ffast-math would switch the whole process to flush subnormals to zero.
+            linking = [COMPILER, "-shared", "-fopenmp", *objects, *libraries, "-o", f"{work}/linked"]
+            subprocess.run(linking, check=True)
+            Path(f"{work}/linked").replace(library)
     return library
 
 
 @functools.cache
 def functions_path() -> Path:
     """Compile the library of black-box functions."""
-    return compiled("functions", "functions.c")
+    return compiled("functions", "functions.c", flags=(FAST_MATH,))
 
 
 @functools.cache
@@ -54,11 +61,11 @@ def address(name: str) -> int:
 
 
 @functools.cache
-def floor() -> ModuleType:
-    """Compile and import the extension module of the floors."""
+def extension(name: str, *flags: str) -> ModuleType:
+    """Compile and import ``native/<name>.c``, an extension module of floors."""
     include = sysconfig.get_paths()["include"]
-    path = compiled("floor", "floor.c", flags=(f"-I{include}", "-fopenmp"))
-    spec = importlib.util.spec_from_file_location("floor", path)
+    path = compiled(name, f"{name}.c", flags=(f"-I{include}", "-fopenmp", *flags))
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

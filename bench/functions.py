@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,48 @@ def broyden_jacobian(x: Vector) -> Vector:
     """Exact Jacobian of Broyden's tridiagonal system."""
     n = x.size
     return np.diag(3.0 - 4.0 * x) - np.eye(n, k=-1) - 2.0 * np.eye(n, k=1)
+
+
+def broyden(x: Vector) -> Vector:
+    """Broyden's tridiagonal system in NumPy."""
+    y = (3.0 - 2.0 * x) * x + 1.0
+    y[1:] -= x[:-1]
+    y[:-1] -= 2.0 * x[1:]
+    return y
+
+
+def bratu(x: Vector) -> Vector:
+    """Bratu's problem on a square grid in NumPy."""
+    side = math.isqrt(x.size)
+    u = x.reshape(side, side)
+    y = np.exp(u) / (side + 1) ** 2 - 4.0 * u
+    y[1:] += u[:-1]
+    y[:-1] += u[1:]
+    y[:, 1:] += u[:, :-1]
+    y[:, :-1] += u[:, 1:]
+    return y.reshape(-1)
+
+
+def broyden_sparse(x: Vector) -> Any:
+    """Exact Jacobian of Broyden's system as a SciPy CSR array."""
+    import scipy.sparse as sp
+
+    off = np.ones(x.size - 1)
+    return sp.diags_array([-off, 3.0 - 4.0 * x, -2.0 * off], offsets=[-1, 0, 1]).tocsr()
+
+
+def bratu_sparse(x: Vector) -> Any:
+    """Exact Jacobian of Bratu's problem as a SciPy CSR array."""
+    import scipy.sparse as sp
+
+    side = math.isqrt(x.size)
+    near = np.ones(x.size - 1)
+    near[side - 1 :: side] = 0.0
+    far = np.ones(x.size - side)
+    diagonals = [far, near, np.exp(x) / (side + 1) ** 2 - 4.0, near, far]
+    jacobian = sp.diags_array(diagonals, offsets=[-side, -1, 0, 1, side]).tocsr()
+    jacobian.eliminate_zeros()
+    return jacobian
 
 
 def _lorenz(s: NDArray[np.complex128]) -> NDArray[np.complex128]:

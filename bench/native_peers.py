@@ -32,7 +32,7 @@ def casadi_jacobian(name: str, outputs: int, x: Vector) -> Call:
         f"casadi_{name}",
         "casadi_wrapper.c",
         "functions.c",
-        flags=(f"-DNAME={name}", f"-DSIZE={x.size}", f"-DOUTPUTS={outputs}"),
+        flags=(build.FAST_MATH, f"-DNAME={name}", f"-DSIZE={x.size}", f"-DOUTPUTS={outputs}"),
     )
     box = casadi.external("casadi_box", str(library), {"enable_fd": True, "fd_method": "central"})
     buffer, evaluate = box.jacobian().buffer()

@@ -49,6 +49,7 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
 def notes(outcome: Outcome) -> list[str]:
     """List what did not run and why, and whether the machine was busy."""
     found = [f"{t.name}: {t.missing}" for t in outcome.timings.values() if t.missing]
+    found += [f"{t.name}: {t.count} colours" for t in outcome.timings.values() if t.count is not None]
     if outcome.busy > BUSY:
         found.append(f"other processes took {outcome.busy:.0%} of the cores during this case")
     return found

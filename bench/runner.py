@@ -17,7 +17,6 @@ from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.machine import Load
 
@@ -32,19 +31,20 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """An expression and the names in it; its value is the contender's answer."""
+    """An expression to time and the names in it; its value, or that of `then` (not timed), is the answer."""
 
     code: str
     names: dict[str, Any]
+    then: str = ""
 
     def timer(self) -> Callable[[int], float]:
         """``timer(k)`` is the time of k evaluations; the names are locals, as in a user's function."""
         source = (
-            f"def timed(repetitions, clock, {', '.join(self.names)}):\n"
-            "    start = clock()\n"
-            "    for _ in repetitions:\n"
+            f"def timed(_repetitions, _clock, {', '.join(self.names)}):\n"
+            "    _start = _clock()\n"
+            "    for _ in _repetitions:\n"
             f"        {self.code}\n"
-            "    return clock() - start\n"
+            "    return _clock() - _start\n"
         )
         space: dict[str, Any] = {}
         exec(source, space)  # our own source, as in timeit
@@ -53,7 +53,8 @@ class Call:
 
     def answer(self) -> Any:
         """Evaluate the expression once."""
-        return eval(self.code, {}, self.names)
+        value = eval(self.code, {}, self.names)
+        return eval(self.then, {}, self.names) if self.then else value
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Contender:
     name: str
     build: Callable[[], Call]
     answers: bool = True  # False: it computes no derivative (bare calls)
+    count: Callable[[Any], int] | None = None  # something of the answer to be counted (colours)
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,13 @@ class Target:
 
     contender: str
     limit: float
-    kind: Literal["ratio", "speedup", "seconds", "overhead"] = "ratio"
+    kind: Literal["ratio", "speedup", "seconds", "overhead", "count"] = "ratio"
     base: str | None = None
 
     def text(self, value: float | None = None) -> str:
         """Put the requirement in words, or a measured value in its unit."""
         sign, value = ("", value) if value is not None else (">= " if self.kind == "speedup" else "<= ", self.limit)
-        unit = {"ratio": "", "speedup": "x", "seconds": " us", "overhead": " us/eval"}[self.kind]
+        unit = {"ratio": "", "speedup": "x", "seconds": " us", "overhead": " us/eval", "count": ""}[self.kind]
         scaled = value * 1e6 if self.kind in ("seconds", "overhead") else value
         return f"{sign}{scaled:.3g}{unit}" if not sign else f"{sign}{scaled:g}{unit}"
 
@@ -89,19 +91,20 @@ class Case:
     name: str
     floor: Contender
     contenders: list[Contender]
-    exact: NDArray[np.float64] | None
+    exact: Any  # array, scipy.sparse, or None
     evaluations: int
     targets: list[Target] = field(default_factory=list)
 
 
 @dataclass
 class Timing:
-    """What came out for one contender: seconds per call and the floor's around it, one per round; or why it did not run."""
+    """What came out for one contender: seconds per call and the floor's, one per round; or why it did not run."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
     floors: list[float] = field(default_factory=list)
     error: float | None = None
+    count: int | None = None
     missing: str | None = None
 
     @property
@@ -159,6 +162,8 @@ class Outcome:
         timing = self.timings.get(target.contender)
         if timing is None or timing.missing:
             return None
+        if target.kind == "count":
+            return timing.count
         if target.kind == "seconds":
             return timing.time
         if target.kind == "overhead":
@@ -188,21 +193,23 @@ class _Runner:
         return self.timer(self.block) / self.block
 
 
-def relative_error(answer: Any, exact: NDArray[np.float64]) -> float:
+def relative_error(answer: Any, exact: Any) -> float:
     """Largest absolute error over the largest entry of the exact derivative."""
-    if hasattr(answer, "toarray"):
-        answer = answer.toarray()
+    if hasattr(exact, "tocsr"):
+        return float(abs(exact - answer).max() / abs(exact).max())
     answer = np.asarray(answer, dtype=float).reshape(exact.shape)
     return float(np.max(np.abs(answer - exact)) / np.max(np.abs(exact)))
 
 
-def _prepare(contender: Contender, exact: NDArray[np.float64] | None) -> tuple[Timing, _Runner | None]:
+def _prepare(contender: Contender, exact: Any) -> tuple[Timing, _Runner | None]:
     timing = Timing(contender.name)
     try:
         call = contender.build()
         answer = call.answer()
         if contender.answers and exact is not None:
             timing.error = relative_error(answer, exact)
+        if contender.count is not None:
+            timing.count = contender.count(answer)
         timer = call.timer()
         once = timer(1)
         if once < BLOCK_SECONDS:

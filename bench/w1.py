@@ -44,7 +44,7 @@ def _fdcore_plan(f: Callable[..., Any], x: np.ndarray, out: np.ndarray | None) -
 def _case(name: str, f: Callable[..., Any], n: int) -> Case:
     x = start("rosenbrock", n)
     exact = rosenbrock_gradient(x) if f is rosenbrock else None
-    floor = build.floor()
+    floor = build.extension("floor")
     out = np.empty(n)
     targets = [
         Target("fdcore Gradient plan", LIMITS[n]),

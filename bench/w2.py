@@ -38,7 +38,7 @@ def fdcore_native(name: str, n: int, vector: bool) -> Any:
 
 def _gradient(n: int) -> Case:
     x, out = start("rosenbrock", n), np.empty(n)
-    floor, address = build.floor(), build.address("rosenbrock")
+    floor, address = build.extension("floor"), build.address("rosenbrock")
 
     def fdcore(code: str, **options: Any) -> Call:
         import fdcore as fd
@@ -78,7 +78,7 @@ def _gradient(n: int) -> Case:
 
 def _jacobian(n: int) -> Case:
     x, out = start("broyden", n), np.empty((n, n))
-    floor, address = build.floor(), build.address("broyden")
+    floor, address = build.extension("floor"), build.address("broyden")
 
     def fdcore(code: str, order: str = "F", **options: Any) -> Call:
         import fdcore as fd

@@ -26,7 +26,7 @@ def cases(quick: bool) -> Iterator[Case]:
 
 def _case(name: str, title: str, n: int, exact: Any) -> Case:
     x, out = start(name, n), np.empty((n, n))
-    floor, address = build.floor(), build.address(name)
+    floor, address = build.extension("floor"), build.address(name)
 
     def by_hand(code: str) -> Call:
         return Call(code, {"c": floor, "a": address, "x": x, "out": out, "sleep": time.sleep})
