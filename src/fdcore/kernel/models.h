@@ -1,0 +1,66 @@
+/* The losses of fdcore.models as native callbacks, and the arithmetic they share. */
+#ifndef FDCORE_MODELS_H
+#define FDCORE_MODELS_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "fdcore/fdcore.h"
+
+/* The data behind a linear predictor z_i = intercept + X[i] . coef. The parameters are laid out as
+ * [intercept,] coef[0], ..., coef[cols - 1]. `fdcore/models/_base.py` builds the same struct in Python. */
+typedef struct fdc_regression {
+    ptrdiff_t rows, cols;
+    const double *X; /* (rows, cols), row-major */
+    const double *y; /* (rows,) */
+    double l2;       /* the loss has l2 / 2 * sum(coef^2) added; the intercept is free */
+    int64_t intercept;
+} fdc_regression;
+
+/* Mean over the rows of (z - y)^2. */
+int fdc_linear_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+/* Mean over the rows of log(1 + exp(z)) - y z: the cross-entropy of the probability 1 / (1 + exp(-z)). */
+int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+
+/* The loss of that name ("linear", "logistic"), or NULL. */
+fdc_fn fdc_model_find(const char *name);
+
+/* A sum that carries what rounding took from it, so that its error does not grow with the number of terms. The error of
+ * a loss is the floor under every numeric gradient of it. */
+typedef struct fdc_sum {
+    double high, low;
+} fdc_sum;
+
+static inline void fdc_sum_add(fdc_sum *sum, double value)
+{
+    const double total = sum->high + value;
+    const double added = total - sum->high;
+    sum->low += (sum->high - (total - added)) + (value - added);
+    sum->high = total;
+}
+
+static inline double fdc_sum_value(const fdc_sum *sum)
+{
+    return isfinite(sum->low) ? sum->high + sum->low : sum->high; /* inf - inf in `low` must not hide an inf */
+}
+
+/* Eight partial sums: wide enough for the compiler to vectorise without leave to reorder, and a shorter chain of
+ * roundings than one sum. */
+static inline double fdc_dot(ptrdiff_t n, const double *a, const double *b)
+{
+    enum { LANES = 8 };
+    double part[LANES] = {0.0};
+    double tail = 0.0;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (ptrdiff_t lane = 0; lane < LANES; lane++) {
+            part[lane] += a[i + lane] * b[i + lane];
+        }
+    }
+    for (; i < n; i++) {
+        tail += a[i] * b[i];
+    }
+    return (((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]))) + tail;
+}
+
+#endif

@@ -1,0 +1,264 @@
+"""What the models share: named blocks of parameters, the data of a linear predictor, and the way to the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fdcore.errors import ArgumentError, ArgumentTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from fdcore.fdcore import Native
+
+Array = npt.NDArray[Any]
+Params = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+# The same struct as fdc_regression in kernel/models.h.
+_REGRESSION = np.dtype(
+    [
+        ("rows", np.intp),
+        ("cols", np.intp),
+        ("X", np.uintp),
+        ("y", np.uintp),
+        ("l2", np.float64),
+        ("intercept", np.int64),
+    ],
+    align=True,
+)
+
+
+class Block(NamedTuple):
+    """One named array of parameters and where it lies in the flat vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class Model:
+    """A loss of named parameters; subclasses give the formulas.
+
+    Parameters come as one flat vector or as a dict of the named arrays; a gradient has the form that its parameters
+    had.
+    """
+
+    _blocks: tuple[Block, ...]
+    _native: Native | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of parameters."""
+        return self._blocks[-1].stop
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameter arrays, in the order of the flat vector."""
+        return tuple(block.name for block in self._blocks)
+
+    def flatten(self, params: Params) -> Array:
+        """Parameters as the flat vector.
+
+        Parameters
+        ----------
+        params : array_like of shape (n,), or mapping of names to array_like
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            float64 (complex128 where `params` are complex). Not a copy if `params` is such an array already.
+
+        Raises
+        ------
+        ShapeError
+            A shape is wrong.
+        ArgumentError
+            A name is missing or unknown.
+        """
+        if isinstance(params, Mapping):
+            if set(params) != set(self.names):
+                raise ArgumentError(f"parameters are named {list(self.names)}, got {sorted(map(str, params))}")
+            parts = [_numbers(params[block.name], block.name) for block in self._blocks]
+            for part, block in zip(parts, self._blocks, strict=True):
+                if part.shape != block.shape:
+                    raise ShapeError(f"parameter {block.name!r} has shape {block.shape}, got {part.shape}")
+            return np.concatenate([part.ravel() for part in parts])
+        vector = _numbers(params, "params")
+        if vector.shape != (self.n,):
+            raise ShapeError(f"params must have shape ({self.n},) for {list(self.names)}, got {vector.shape}")
+        return vector
+
+    def unflatten(self, vector: npt.ArrayLike) -> dict[str, Array]:
+        """Views of a flat vector as a dict of the named arrays.
+
+        Parameters
+        ----------
+        vector : array_like of shape (n,)
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        flat = self.flatten(vector)
+        return {block.name: flat[block.start : block.stop].reshape(block.shape) for block in self._blocks}
+
+    def __call__(self, params: Params) -> Any:
+        """Loss at `params`.
+
+        Parameters
+        ----------
+        params : array_like of shape (n,), or mapping of names to array_like
+
+        Returns
+        -------
+        float
+            complex where `params` are complex, so that the complex-step method works.
+        """
+        return self._loss(self.flatten(params)).item()
+
+    def gradient(self, params: Params) -> Any:
+        """Analytic gradient of the loss.
+
+        Parameters
+        ----------
+        params : array_like of shape (n,), or mapping of names to array_like
+
+        Returns
+        -------
+        ndarray of shape (n,), or dict of str to ndarray
+            The form that `params` had.
+        """
+        flat = self._gradient(self.flatten(params))
+        return self.unflatten(flat) if isinstance(params, Mapping) else flat
+
+    def __fdcore_native__(self) -> Native:
+        """Give the loss as a native callback; fdcore asks for it."""
+        if self._native is None:
+            self._native = self._make_native()
+        return self._native
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_native"}  # addresses do not travel
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def _loss(self, vector: Array) -> Any:
+        raise NotImplementedError
+
+    def _gradient(self, vector: Array) -> Array:
+        raise NotImplementedError
+
+    def _make_native(self) -> Native:
+        raise NotImplementedError
+
+
+class Regression(Model):
+    """A loss of the linear predictor ``z = intercept + X @ coef``."""
+
+    _kernel: str
+
+    def __init__(self, X: npt.ArrayLike, y: npt.ArrayLike, *, intercept: bool, l2: float) -> None:
+        self._X = as_matrix(X, "X")
+        self._y = as_vector(y, "y", len(self._X))
+        if not (np.isfinite(l2) and l2 >= 0.0):
+            raise ArgumentError(f"l2 must be finite and >= 0, got {l2!r}")
+        self._l2 = float(l2)
+        self._first = int(bool(intercept))
+        cols = self._X.shape[1]
+        if cols + self._first == 0:
+            raise ArgumentError("a model needs a column of X or an intercept")
+        blocks = [Block("intercept", (), 0, 1)] if intercept else []
+        self._blocks = (*blocks, Block("coef", (cols,), self._first, self._first + cols))
+
+    def predictor(self, params: Params) -> Array:
+        """Linear predictor of every row.
+
+        Parameters
+        ----------
+        params : array_like of shape (n,), or mapping of names to array_like
+
+        Returns
+        -------
+        ndarray of shape (rows,)
+        """
+        return self._z(self.flatten(params), self._X)
+
+    def _z(self, vector: Array, X: Array) -> Array:
+        z: Array = X @ vector[self._first :]
+        return z + vector[0] if self._first else z
+
+    def _penalty(self, vector: Array) -> Any:
+        coef = vector[self._first :]
+        return 0.5 * self._l2 * (coef @ coef) if self._l2 > 0.0 else 0.0
+
+    def _pull_back(self, dz: Array, vector: Array) -> Array:
+        """Gradient with respect to the parameters, given the loss's derivative with respect to each z."""
+        out = np.empty(self.n, dz.dtype)
+        if self._first:
+            out[0] = dz.sum()
+        out[self._first :] = dz @ self._X
+        if self._l2 > 0.0:
+            out[self._first :] += self._l2 * vector[self._first :]
+        return out
+
+    def _design(self) -> Array:
+        """X with a column of ones in front when there is an intercept."""
+        return np.hstack([np.ones((len(self._X), self._first)), self._X])
+
+    def _make_native(self) -> Native:
+        from fdcore.fdcore import Native, model_address
+
+        rows, cols = self._X.shape
+        data = np.array([(rows, cols, self._X.ctypes.data, self._y.ctypes.data, self._l2, self._first)], _REGRESSION)
+        return Native(
+            model_address(self._kernel),
+            "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)",
+            user_data=data.ctypes.data,
+            owner=(data, self._X, self._y),
+            n=self.n,
+            m=1,
+        )
+
+
+def _numbers(value: npt.ArrayLike, name: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64, copy=False)
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128, copy=False)
+    raise ArgumentTypeError(f"{name} must be numbers, got dtype {array.dtype}")
+
+
+def _real(value: npt.ArrayLike, name: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    array = np.ascontiguousarray(array, np.float64)
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ArgumentError(f"{name} must be finite, but {name}{list(where)} is {array[where]}")
+    return array
+
+
+def as_matrix(X: npt.ArrayLike, name: str) -> Array:
+    """(rows, cols) float64 in C order, read-only; not a copy if it has that form already. (rows,) is one column."""
+    if np.ndim(X) == 1:
+        X = np.asarray(X)[:, np.newaxis]
+    matrix = _real(X, name).view()
+    if matrix.ndim != 2 or len(matrix) == 0:
+        raise ShapeError(f"{name} must have shape (rows, cols) with at least one row, got {matrix.shape}")
+    matrix.flags.writeable = False
+    return matrix
+
+
+def as_vector(y: npt.ArrayLike, name: str, rows: int) -> Array:
+    """(rows,) float64, read-only; not a copy if it has that form already."""
+    vector = _real(y, name).view()
+    if vector.shape != (rows,):
+        raise ShapeError(f"{name} must have shape ({rows},), one value for each row of X, got {vector.shape}")
+    vector.flags.writeable = False
+    return vector
