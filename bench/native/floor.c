@@ -58,6 +58,44 @@ static PyObject *python_gradient(PyObject *self, PyObject *const *args, Py_ssize
     return Py_NewRef(args[2]);
 }
 
+/* batched_gradient(f, x, batch, out): f takes (k, n) and returns (k,); batch is (rows, n) of room for the points. */
+static PyObject *batched_gradient(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    (void)self, (void)nargs;
+    Py_buffer x, batch, out;
+    if (PyObject_GetBuffer(args[1], &x, PyBUF_SIMPLE) < 0) return NULL;
+    if (PyObject_GetBuffer(args[2], &batch, PyBUF_WRITABLE) < 0) return NULL;
+    if (PyObject_GetBuffer(args[3], &out, PyBUF_WRITABLE) < 0) return NULL;
+    const double *p = x.buf;
+    double *points = batch.buf, *g = out.buf;
+    const ptrdiff_t n = x.len / (ptrdiff_t)sizeof(double), rows = batch.len / x.len;
+    int failed = 0;
+    for (ptrdiff_t r = 0; r < rows; r++) memcpy(points + r * n, p, (size_t)x.len);
+    for (ptrdiff_t first = 0; first < n && !failed; first += rows / 2) {
+        const ptrdiff_t last = first + rows / 2 < n ? first + rows / 2 : n, used = 2 * (last - first);
+        for (ptrdiff_t j = first; j < last; j++) {
+            points[2 * (j - first) * n + j] = p[j] + step_at(p[j]);
+            points[(2 * (j - first) + 1) * n + j] = p[j] - step_at(p[j]);
+        }
+        PyObject *part = used == rows ? Py_NewRef(args[2]) : PySequence_GetSlice(args[2], 0, used);
+        PyObject *values = part ? PyObject_CallOneArg(args[0], part) : NULL;
+        Py_buffer y;
+        failed = !values || PyObject_GetBuffer(values, &y, PyBUF_SIMPLE) < 0;
+        for (ptrdiff_t j = first; j < last && !failed; j++) {
+            double *above = points + 2 * (j - first) * n + j, *below = above + n;
+            const double *f = (const double *)y.buf + 2 * (j - first);
+            g[j] = (f[0] - f[1]) / (*above - *below);
+            *above = *below = p[j];
+        }
+        if (!failed) PyBuffer_Release(&y);
+        Py_XDECREF(values);
+        Py_XDECREF(part);
+    }
+    PyBuffer_Release(&x);
+    PyBuffer_Release(&batch);
+    PyBuffer_Release(&out);
+    return failed ? NULL : Py_NewRef(args[3]);
+}
+
 /* --- native callables, dense ------------------------------------------------------------------------------------ */
 
 static void central_gradient(scalar_fn f, ptrdiff_t n, const double *x, double *g, double *p) {
@@ -194,7 +232,7 @@ static PyObject *jacobian_pthread(PyObject *self, PyObject *const *args, Py_ssiz
 }
 
 #define ENTRY(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
-static PyMethodDef methods[] = {ENTRY(calls),           ENTRY(python_gradient),  ENTRY(gradient),     ENTRY(jacobian),
+static PyMethodDef methods[] = {ENTRY(calls),           ENTRY(python_gradient), ENTRY(batched_gradient), ENTRY(gradient),     ENTRY(jacobian),
                                 ENTRY(native_calls),    ENTRY(jacobian_openmp),  ENTRY(jacobian_pthread),
                                 {NULL, NULL, 0, NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "floor", NULL, -1, methods, NULL, NULL, NULL, NULL};
