@@ -1,21 +1,10 @@
 /* The models' losses against sums written out in extended precision, and what they do with bad input. */
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "check.h"
 #include "models.h"
-
-static int failures;
-
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                            \
-            failures++;                                                                                                \
-        }                                                                                                              \
-    } while (0)
 
 enum { ROWS = 23, MAX_COLS = 19 };
 
@@ -123,13 +112,10 @@ static void test_find(void)
 
 int main(void)
 {
-    test_values();
-    test_extremes();
-    test_bad_arguments();
-    test_sum();
-    test_find();
-    if (failures == 0) {
-        puts("test_models: ok");
-    }
-    return failures != 0;
+    RUN(test_values);
+    RUN(test_extremes);
+    RUN(test_bad_arguments);
+    RUN(test_sum);
+    RUN(test_find);
+    return check_summary();
 }
