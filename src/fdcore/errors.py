@@ -65,3 +65,63 @@ class MissingExtraError(FdcoreError, ImportError):
 
 class FdcoreWarning(UserWarning):
     """Category of every warning of fdcore."""
+
+
+# One entry a status of the C kernel (enum fdc_status in fdcore.h), by number; None where there is nothing to raise.
+STATUS_ERRORS: tuple[type[FdcoreError] | None, ...] = (
+    None,
+    ArgumentError,
+    FdcoreMemoryError,
+    CallbackError,
+    NonFiniteError,
+    StepError,
+    BoundsError,
+    InputMutatedError,
+    FdcoreError,  # cancelled: the exception that asked for it is raised instead
+)
+
+
+def status_error(
+    status: int, message: str, column: int, displacement: float, callback_status: int, value: float
+) -> FdcoreError:
+    """Make the exception for a kernel status.
+
+    Parameters
+    ----------
+    status : int
+        A nonzero `fdc_status`.
+    message : str
+        What the kernel says of it.
+    column : int
+        The component it belongs to, or -1.
+    displacement : float
+        What had been added to ``x[column]``, the step, or the value found, as the status has it.
+    callback_status : int
+        What a native callback returned.
+    value : float
+        ``x[column]``.
+    """
+    error = STATUS_ERRORS[status] or FdcoreError
+    where = f"x[{column}] = {value!r}" if column >= 0 else "x"
+    if error is ArgumentError and column >= 0:
+        return error(f"{where} is not finite; derivatives are taken at finite points only")
+    if error is CallbackError:
+        place = f"with {where} moved by {displacement:.6g}" if column >= 0 else "at x"
+        return CallbackError(f"the native callback returned status {callback_status} (0 is success) {place}", callback_status)
+    if error is NonFiniteError:
+        if column < 0:
+            return error("f(x) is NaN or inf, so there is no derivative at x; check x, or what f does there")
+        return error(
+            f"f is NaN or inf on both sides of {where}, for steps from {displacement:.3g} down to 4096 times less; "
+            "is x at the edge of a domain? Give `bounds`, or a smaller `step`"
+        )
+    if error is StepError:
+        return error(f"the step {displacement!r} does not move {where}; give a larger `step`, positive and finite")
+    if error is BoundsError:
+        return error(
+            f"{where} is outside its bounds, or they leave no room to move; widen `bounds`, "
+            "or leave a fixed component out of x"
+        )
+    if error is InputMutatedError:
+        return error(f"f wrote into its argument: {where} had become {displacement!r}; have f work on a copy, x.copy()")
+    return error(message)

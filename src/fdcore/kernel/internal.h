@@ -1,4 +1,4 @@
-/* internal.h - what the kernel's files share and nobody else sees. */
+/* internal.h - what the kernel's files and the Python boundary share and nobody else sees. */
 #ifndef FDCORE_INTERNAL_H
 #define FDCORE_INTERNAL_H
 
@@ -22,5 +22,87 @@ typedef void (*fdc_task_fn)(void *ctx, int worker);
  * child: the helpers' part of the work stayed in the parent. */
 int fdc_pool_run(fdc_pool *pool, int workers, fdc_task_fn task, void *ctx, fdc_poll_fn poll, void *poll_ctx,
                  void (*on_cancel)(void *ctx));
+
+/* ---- stencil.c ----------------------------------------------------------------------------------------------- */
+
+#define FDC_MAX_POINTS 16
+
+/* How a derivative is put together from values y[k] = f(x + d[k]), where d[k] is the displacement really taken. */
+typedef enum fdc_form {
+    FDC_PAIRS,     /* sum of weight[k] * (y[2k] - y[2k + 1]) / (d[2k] - d[2k + 1]): central, order 1 */
+    FDC_ONE_SIDED, /* sum of weight[k] * (y[k] - f(x)) / d[k]: forward and backward, order 1 */
+    FDC_WEIGHTS,   /* (center_weight * f(x) + sum of weight[k] * y[k]) / h^order: any other stencil */
+    FDC_IMAGINARY  /* y[0] / h, where the callback returns imaginary parts: the complex step */
+} fdc_form;
+
+typedef struct fdc_scheme {
+    fdc_form form;
+    int npoints;     /* evaluations a component, f(x) not counted */
+    int order;       /* of the derivative */
+    int accuracy;    /* order of the truncation error */
+    int uses_center; /* f(x) enters */
+    double center_weight;
+    double lowest;  /* smallest offset, <= 0 */
+    double highest; /* largest offset, >= 0 */
+    double rule;    /* rule step for max(1, |x|) = 1 */
+    double offset[FDC_MAX_POINTS];
+    double weight[FDC_MAX_POINTS];
+} fdc_scheme;
+
+/* The scheme of a method for the first derivative; FDC_ERR_ARGUMENT where the method has no such accuracy. */
+fdc_status fdc_scheme_first(fdc_method method, int accuracy, double precision, fdc_scheme *scheme);
+
+/* ---- jacobian.c ---------------------------------------------------------------------------------------------- */
+
+/* All that a run needs besides the options. */
+typedef struct fdc_problem {
+    const fdc_func *f;
+    ptrdiff_t n, m;
+    const double *x;
+    double *jac;
+    ptrdiff_t row_stride, col_stride;
+    fdc_scheme scheme[3];  /* the one asked for; then what it retreats to: forward and backward of the same order */
+    int nschemes;          /* 1 (no retreat to another side) or 3 */
+    int is_complex;        /* x is passed on as n (real, imaginary) pairs and perturbed along the imaginary axis */
+    ptrdiff_t block_rows;  /* most rows of a batched call; 0: as many as fill 256 KiB */
+    double **xslot;        /* where the serial run's x lives, if the caller owns it: block_rows * n doubles (pairs when
+                              complex). The callback may move it: the slot is read again after each evaluation. */
+} fdc_problem;
+
+fdc_status fdc_run(const fdc_problem *problem, const fdc_options *options, fdc_info *info);
+
+/* Points for component j: chooses scheme and step so that no point leaves the bounds. Returns FDC_OK or the reason. */
+typedef struct fdc_placement {
+    const fdc_scheme *scheme;
+    double h;
+    fdc_component component;
+} fdc_placement;
+
+fdc_status fdc_place(const fdc_problem *problem, const fdc_options *options, ptrdiff_t j, fdc_placement *placement);
+
+/* The coordinate of point k of a placement, never outside the bounds. */
+double fdc_point(const fdc_placement *placement, const fdc_options *options, ptrdiff_t j, double x, int k);
+
+/* ---- bridge.c ------------------------------------------------------------------------------------------------ */
+
+/* The callback forms other than fdc_fn that fdcore takes, called through an fdc_fn without any Python. */
+typedef enum fdc_kind {
+    FDC_KIND_SCALAR = 0,      /* double (double) */
+    FDC_KIND_SCALAR_USER,     /* double (double, void *) */
+    FDC_KIND_ARRAY,           /* double (int, double *) */
+    FDC_KIND_ARRAY_USER,      /* double (int, double *, void *) */
+    FDC_KIND_VECTOR,          /* int (ptrdiff_t, const double *, ptrdiff_t, double *, void *) */
+    FDC_KIND_FULL,            /* fdc_fn */
+    FDC_KIND_COUNT
+} fdc_kind;
+
+typedef struct fdc_bridge {
+    void (*fn)(void);
+    void *user;
+} fdc_bridge;
+
+/* Fills func so that it calls fn with user data; `bridge` must stay where it is as long as func is used. */
+fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), void *user, uint32_t flags,
+                           fdc_func *func);
 
 #endif

@@ -78,7 +78,8 @@ typedef struct fdc_options {
     uint32_t version;       /* FDC_ABI_VERSION */
     int32_t method;         /* fdc_method */
     int32_t accuracy;       /* order of the truncation error: 1..8 one-sided, 2, 4, 6, 8 central */
-    int32_t workers;        /* threads, the caller's included; 1: serial; 0: as many as the work is worth */
+    int32_t workers;        /* threads, the caller's included; 1: serial; 0: as many as pool and work are worth; -k: so,
+                               but at most k */
     double precision;       /* relative error of one value of f; 0 means DBL_EPSILON / 2 */
     double step_scale;      /* multiplies every step; 0 means 1 */
     const double *rel_step; /* (n,) h = rel_step * |x|, or NULL */

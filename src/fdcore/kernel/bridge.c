@@ -1,0 +1,77 @@
+/* bridge.c - other callback signatures, seen as fdc_fn.
+ *
+ * The forms are those that scipy.integrate, scipy.ndimage and numba users already have. The const that they lack is
+ * restored by contract: fdcore finds out a callback that writes into x. */
+#include "internal.h"
+
+
+/* Each form ignores `count`: without FDC_BATCHED it is 1. */
+
+static int scalar(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    (void)count, (void)n, (void)m;
+    const fdc_bridge *bridge = ctx;
+    *y = ((double (*)(double))bridge->fn)(*x);
+    return 0;
+}
+
+static int scalar_user(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    (void)count, (void)n, (void)m;
+    const fdc_bridge *bridge = ctx;
+    *y = ((double (*)(double, void *))bridge->fn)(*x, bridge->user);
+    return 0;
+}
+
+static int array(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    (void)count, (void)m;
+    const fdc_bridge *bridge = ctx;
+    *y = ((double (*)(int, const double *))bridge->fn)((int)n, x);
+    return 0;
+}
+
+static int array_user(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    (void)count, (void)m;
+    const fdc_bridge *bridge = ctx;
+    *y = ((double (*)(int, const double *, void *))bridge->fn)((int)n, x, bridge->user);
+    return 0;
+}
+
+static int vector(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    (void)count;
+    const fdc_bridge *bridge = ctx;
+    return ((int (*)(ptrdiff_t, const double *, ptrdiff_t, double *, void *))bridge->fn)(n, x, m, y, bridge->user);
+}
+
+fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), void *user, uint32_t flags,
+                           fdc_func *func)
+{
+    static const fdc_fn through[] = {
+        [FDC_KIND_SCALAR] = scalar,       [FDC_KIND_SCALAR_USER] = scalar_user,
+        [FDC_KIND_ARRAY] = array,         [FDC_KIND_ARRAY_USER] = array_user,
+        [FDC_KIND_VECTOR] = vector,
+    };
+    if (fn == NULL) {
+        return FDC_ERR_ARGUMENT;
+    }
+    func->version = FDC_ABI_VERSION;
+    func->flags = flags;
+    func->update = NULL;
+    bridge->fn = fn;
+    bridge->user = user;
+    if (kind == FDC_KIND_FULL) {
+        func->eval = (fdc_fn)fn;
+        func->ctx = user;
+        return FDC_OK;
+    }
+    if ((int)kind < 0 || kind >= FDC_KIND_COUNT) {
+        return FDC_ERR_ARGUMENT;
+    }
+    func->flags &= ~(uint32_t)FDC_BATCHED;
+    func->eval = through[kind];
+    func->ctx = bridge;
+    return FDC_OK;
+}
