@@ -1,0 +1,1 @@
+"""Numerical derivatives at C speed."""

@@ -1,0 +1,214 @@
+"""Derivatives by one call: adapt the callable, make a plan, run it, give back what the caller's x looked like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fdcore.errors import ArgumentError, ShapeError
+from fdcore.plan import Gradient, Jacobian, full_output as _full
+from fdcore.tree import Tree, flatten
+
+Array = NDArray[np.float64]
+
+
+class _OfTree:
+    """A function of a tree, as a function of the flat vector; picklable where f and the tree are."""
+
+    def __init__(self, f: Callable[..., Any], tree: Tree) -> None:
+        self.f, self.tree = f, tree
+
+    def __call__(self, x: Array) -> Any:
+        return self.f(self.tree.unflatten(x))
+
+
+def gradient(
+    f: Any,
+    x: Any,
+    *,
+    method: str = "central",
+    accuracy: int | None = None,
+    step: ArrayLike | None = None,
+    rel_step: ArrayLike | None = None,
+    abs_step: ArrayLike | None = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    workers: Any = None,
+    vectorized: bool = False,
+    full_output: bool = False,
+    out: Array | None = None,
+) -> Any:
+    """Gradient of a scalar function, by finite differences.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x, *args, **kwargs) -> float``. It gets float64 arrays of x's shape (or a tree like x) and must not write to
+        them. Native callbacks (see `native`) run without the GIL, on all cores.
+    x : array_like or tree
+        Where; of any shape, or a dict, list, tuple or dataclass of arrays, nested as you like. Never changed.
+    method : {"central", "forward", "backward", "five-point", "complex"}, default "central"
+        SciPy's "2-point", "3-point" and "cs" mean forward, central and complex. The complex step needs an f that is
+        analytic and takes complex arrays.
+    accuracy : int, optional
+        Order of the truncation error: 2, 4, 6 or 8 for central (2 by default), 1 to 8 for forward and backward (1).
+    step, abs_step : float or (n,) array_like, optional
+        Absolute step, in the units of x.
+    rel_step : float or (n,) array_like, optional
+        Step relative to abs(x). By default the step is ``c * max(1, abs(x))`` with the c that balances truncation and
+        rounding when f and its derivatives are of size one: 6.9e-6 for central, 2.1e-8 for forward.
+    bounds : (lower, upper) or scipy.optimize.Bounds, optional
+        No evaluation point leaves the box: the stencil shrinks or becomes one-sided, at the same order.
+    args, kwargs
+        What f gets after x.
+    workers : int, executor or map, optional
+        Native f: threads, all cores by default where the work is worth it. Python f: an Executor, a Pool, or a function
+        like map; an int runs threads on free-threaded Python only.
+    vectorized : bool, default False
+        f takes x of shape (k, n) and returns (k,).
+    full_output : bool, default False
+        Return a `Result` with error bars; costs as many evaluations again.
+    out : ndarray, optional
+        Array of x's shape, float64, that gets the result.
+
+    Returns
+    -------
+    ndarray, float, tree or Result
+        Of x's shape or structure.
+
+    Raises
+    ------
+    NonFiniteError
+        f is NaN or inf at x, or on both sides of it for all steps tried. Where one side is finite, that side is used
+        (see `Result`, `status`).
+    InputMutatedError
+        f writes to its argument.
+    Exception
+        Whatever f raises, as the same object with a note; `EvaluationError` counts as NaN.
+
+    Notes
+    -----
+    Cost: n * accuracy evaluations, one more for forward and backward. The divisor is the displacement really made.
+
+    Examples
+    --------
+    >>> import numpy as np, fdcore as fd
+    >>> fd.gradient(lambda x: np.sum(x**2), [1.0, 2.0]).round(9)
+    array([2., 4.])
+    >>> fd.gradient(lambda p: p["w"] @ p["w"] + 3 * p["b"], {"w": np.array([1.0, 2.0]), "b": 0.5})["w"].round(9)
+    array([2., 4.])
+    """
+    flat, tree = _flat(x)
+    plan = Gradient(
+        f if tree is None else _on_tree(f, tree, x, vectorized),
+        method=method, accuracy=accuracy, step=_flat_setting(step, tree), rel_step=_flat_setting(rel_step, tree),
+        abs_step=_flat_setting(abs_step, tree), bounds=bounds, args=args, kwargs=kwargs, workers=workers,
+        vectorized=vectorized,
+    )  # fmt: skip
+    if tree is None:
+        return _full(plan, flat, (), out) if full_output else plan(flat, out=out)
+    target = None
+    if out is not None:
+        if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != np.shape(x):
+            raise ShapeError(f"out must be a float64 array of x's shape, {np.shape(x)}")
+    if full_output:
+        result = _full(plan, flat, (), target)
+        parts = {name: _unflat(getattr(result, name), tree, x) for name in ("value", "error", "step", "status")}
+        if out is not None:
+            out[...] = parts["value"]
+        return replace(result, **parts)
+    value = _unflat(plan(flat), tree, x)
+    if out is not None:
+        out[...] = value
+        return out
+    return value
+
+
+def jacobian(
+    f: Any,
+    x: ArrayLike,
+    *,
+    method: str = "central",
+    accuracy: int | None = None,
+    step: ArrayLike | None = None,
+    rel_step: ArrayLike | None = None,
+    abs_step: ArrayLike | None = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    workers: Any = None,
+    vectorized: bool = False,
+    full_output: bool = False,
+    out: Array | None = None,
+) -> Any:
+    """Jacobian of a vector function, by finite differences.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x, *args, **kwargs) -> (m,)`` for x of shape (n,); a scalar counts as m = 1. A native vector callback needs
+        ``native(f, m=...)``.
+    x : (n,) array_like
+        Where. Never changed.
+    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, full_output
+        As for `gradient`.
+    vectorized : bool, default False
+        f takes x of shape (k, n) and returns (k, m).
+    out : (m, n) ndarray, optional
+        float64 array that gets the result, in any memory order.
+
+    Returns
+    -------
+    (m, n) ndarray or Result
+        ``J[i, j]`` is the derivative of f_i with respect to x_j. In column-major memory order unless `out` is given.
+
+    Notes
+    -----
+    Cost: n * accuracy + 1 evaluations. Errors are those of `gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, fdcore as fd
+    >>> fd.jacobian(lambda x: np.array([x[0] * x[1], x[0] ** 2]), [2.0, 3.0]).round(8)
+    array([[3., 2.],
+           [4., 0.]])
+    """
+    plan = Jacobian(
+        f, method=method, accuracy=accuracy, step=step, rel_step=rel_step, abs_step=abs_step, bounds=bounds, args=args,
+        kwargs=kwargs, workers=workers, vectorized=vectorized,
+    )  # fmt: skip
+    if full_output:
+        return plan.full(x, out=out)
+    return plan(x, out=out)
+
+
+def _flat(x: Any) -> tuple[Array, Tree | None]:
+    """x as a vector, and its structure where it is not a plain one."""
+    if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype != object:
+        return x, None
+    return flatten(x)
+
+
+def _on_tree(f: Any, tree: Tree, x: Any, vectorized: bool) -> Any:
+    if vectorized:
+        raise ArgumentError("vectorized needs x to be a vector of shape (n,)")
+    from fdcore import callbacks
+
+    native = callbacks.recognise(f)
+    return native if native is not None else _OfTree(f, tree)
+
+
+def _flat_setting(value: Any, tree: Tree | None) -> Any:
+    """Give a step per component, in the shape of x, as a vector."""
+    if tree is None or value is None or np.ndim(value) == 0 and not isinstance(value, dict):
+        return value
+    return flatten(value)[0]
+
+
+def _unflat(value: Any, tree: Tree, x: Any) -> Any:
+    return tree.unflatten(value)

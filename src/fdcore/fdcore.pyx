@@ -1,0 +1,818 @@
+"""The GIL boundary: the one module that owns Python references and calls the kernel.
+
+Private; users import `fdcore`. What lives here: the classes that let the kernel call a Python function (`Caller`) or a
+native one (`Native`), the `Engine` that a plan runs, and the C functions that other Cython modules cimport.
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
+from cpython.ref cimport Py_DECREF, Py_XDECREF, PyObject
+from libc.math cimport NAN, fabs
+from libc.stdint cimport uintptr_t
+from libc.string cimport memcpy, memset
+
+import operator
+import os
+import sys
+
+import numpy as np
+
+from fdcore import errors
+
+cdef extern from "Python.h":
+    object PyObject_CallFunctionObjArgs(object callable, ...)
+    PyObject *call_raw "PyObject_CallFunctionObjArgs"(PyObject *callable, ...)
+    Py_ssize_t Py_REFCNT(object)
+    bint PyFloat_Check(PyObject *)
+    double PyFloat_AsDouble(PyObject *) except? -1.0
+    ctypedef void (*plain_fn "void (*)(void)")() noexcept nogil
+
+cdef extern from "internal.h" nogil:
+    enum: FDC_MAX_POINTS
+    ctypedef enum fdc_form:
+        FDC_PAIRS
+        FDC_ONE_SIDED
+        FDC_WEIGHTS
+        FDC_IMAGINARY
+    ctypedef struct fdc_scheme:
+        fdc_form form
+        int npoints
+        int order
+        int accuracy
+        int uses_center
+        double center_weight
+        double lowest
+        double highest
+        double rule
+        double offset[16]
+        double weight[16]
+    ctypedef struct fdc_problem:
+        const fdc_func *f
+        ptrdiff_t n
+        ptrdiff_t m
+        const double *x
+        double *jac
+        ptrdiff_t row_stride
+        ptrdiff_t col_stride
+        fdc_scheme scheme[3]
+        int nschemes
+        int is_complex
+        ptrdiff_t block_rows
+        double **xslot
+    ctypedef enum fdc_kind:
+        FDC_KIND_FULL
+        FDC_KIND_COUNT
+    ctypedef struct fdc_bridge:
+        void (*fn)() noexcept nogil
+        void *user
+    fdc_status fdc_scheme_first(fdc_method, int, double, fdc_scheme *) noexcept
+    fdc_status fdc_run(const fdc_problem *, const fdc_options *, fdc_info *) noexcept
+    fdc_status fdc_bridge_init(fdc_bridge *, fdc_kind, void (*)() noexcept nogil, void *, uint32_t,
+                               fdc_func *) noexcept
+    # From the public header, under their C names.
+    void fdc_options_init(fdc_options *) noexcept
+    fdc_status fdc_jacobian(const fdc_func *, ptrdiff_t, const double *, ptrdiff_t, double *, ptrdiff_t, ptrdiff_t,
+                            const fdc_options *, fdc_info *) noexcept
+    fdc_status fdc_gradient(const fdc_func *, ptrdiff_t, const double *, double *, const fdc_options *,
+                            fdc_info *) noexcept
+    double fdc_rule_step(fdc_method, int, double, double) noexcept
+    fdc_pool *fdc_pool_create(int) noexcept
+    void fdc_pool_destroy(fdc_pool *) noexcept
+    const char *fdc_status_message(fdc_status) noexcept
+
+
+# ---- for other Cython modules ----------------------------------------------------------------------------------------
+
+cdef void options_init(fdc_options *options) noexcept nogil:
+    fdc_options_init(options)
+
+
+cdef fdc_status jacobian(const fdc_func *f, ptrdiff_t n, const double *x, ptrdiff_t m, double *jac,
+                         ptrdiff_t row_stride, ptrdiff_t col_stride, const fdc_options *options,
+                         fdc_info *info) noexcept nogil:
+    return fdc_jacobian(f, n, x, m, jac, row_stride, col_stride, options, info)
+
+
+cdef fdc_status gradient(const fdc_func *f, ptrdiff_t n, const double *x, double *grad, const fdc_options *options,
+                         fdc_info *info) noexcept nogil:
+    return fdc_gradient(f, n, x, grad, options, info)
+
+
+cdef double rule_step(fdc_method method, int accuracy, double precision, double x) noexcept nogil:
+    return fdc_rule_step(method, accuracy, precision, x)
+
+
+cdef fdc_pool *pool_create(int max_workers) noexcept nogil:
+    return fdc_pool_create(max_workers)
+
+
+cdef void pool_destroy(fdc_pool *pool) noexcept nogil:
+    fdc_pool_destroy(pool)
+
+
+cdef const char *status_message(fdc_status status) noexcept nogil:
+    return fdc_status_message(status)
+
+
+# ---- arrays in and out -----------------------------------------------------------------------------------------------
+
+cdef object _empty = np.empty
+cdef object _ndarray = np.ndarray
+cdef object _float64 = np.dtype(np.float64)
+cdef object _complex128 = np.dtype(np.complex128)
+cdef object _EvaluationError = errors.EvaluationError
+
+
+cdef double *_data(object array) except? NULL:
+    """Where an array that we keep alive has its values."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE | PyBUF_STRIDES)
+    cdef double *data = <double *>view.buf
+    PyBuffer_Release(&view)
+    return data
+
+
+cdef inline bint _is_double(const Py_buffer *view) noexcept:
+    return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
+
+
+def as_vector(value, name="x"):
+    """Give `value` as a contiguous float64 vector, or say what is wrong with it."""
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise errors.ArgumentTypeError(
+            f"{name} is complex ({array.dtype}); derivatives are with respect to real parameters: "
+            "pass real and imaginary parts as separate components"
+        )
+    if array.dtype.kind not in "fiub":
+        raise errors.ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}")
+    if array.ndim != 1:
+        raise errors.ShapeError(f"{name} must be one-dimensional, not of shape {array.shape}; pass {name}.ravel()")
+    return np.ascontiguousarray(array, dtype=_float64)
+
+
+# ---- callables -------------------------------------------------------------------------------------------------------
+
+def capsule_info(capsule):
+    """Address, name and context of a PyCapsule."""
+    cdef const char *name = PyCapsule_GetName(capsule)
+    cdef void *pointer = PyCapsule_GetPointer(capsule, name)
+    cdef void *context = PyCapsule_GetContext(capsule)
+    return <uintptr_t>pointer, None if name == NULL else name.decode(), <uintptr_t>context
+
+
+# By fdc_kind. The const that C declarations may add is left out.
+KINDS = (
+    "double (double)",
+    "double (double, void *)",
+    "double (int, double *)",
+    "double (int, double *, void *)",
+    "int (ptrdiff_t, double *, ptrdiff_t, double *, void *)",
+    "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)",
+)
+cdef dict _kind_numbers = {kind: number for number, kind in enumerate(KINDS)}
+
+
+@cython.final
+cdef class Native:
+    """A native callback: runs without the GIL, on any thread.
+
+    Made by `fdcore.native` and by whatever has ``__fdcore_native__``; keeps its owners alive.
+    """
+
+    cdef fdc_func func
+    cdef fdc_bridge bridge
+    cdef readonly object owner
+    cdef readonly str kind
+    cdef readonly ptrdiff_t n
+    cdef readonly ptrdiff_t m
+    cdef readonly size_t address
+    cdef public bint probed
+
+    def __init__(self, address, kind, *, user_data=0, owner=None, n=-1, m=-1, reentrant=True, batched=False):
+        cdef int number = _kind_numbers.get(kind, FDC_KIND_COUNT)
+        cdef uint32_t flags = (FDC_REENTRANT if reentrant else 0) | (FDC_BATCHED if batched else 0)
+        cdef uintptr_t where = address
+        cdef uintptr_t user = user_data
+        if fdc_bridge_init(&self.bridge, <fdc_kind>number, <plain_fn>where, <void *>user, flags, &self.func):
+            raise errors.SignatureError(f"no callback at address {address!r} with signature {kind!r}")
+        self.address = address
+        self.kind = kind
+        self.owner = owner
+        self.n = 1 if number < 2 else n
+        self.m = 1 if number < 4 else m
+        self.probed = False
+
+    def __repr__(self):
+        sizes = "".join(f", {name}={size}" for name, size in (("n", self.n), ("m", self.m)) if size >= 0)
+        return f"<fdcore native callback {self.kind!r} at {self.address:#x}{sizes}>"
+
+    def __call__(self, x):
+        """Evaluate once: a float for the scalar forms, else the array of m values."""
+        vector = as_vector(x if np.ndim(x) else [x])
+        cdef ptrdiff_t n = len(vector), m = self.m
+        if self.n >= 0 and n != self.n:
+            raise errors.ShapeError(f"x has {n} components, and this callback takes {self.n}")
+        if m < 0:
+            raise errors.ArgumentError(f"{self!r} does not say how many values it returns; use fdcore.native(..., m=...)")
+        result = _empty(m)
+        cdef const double *x_data = _data(vector.copy() if not vector.flags.writeable else vector)
+        cdef int status = self.func.eval(1, n, x_data, m, _data(result), self.func.ctx)
+        if status:
+            raise errors.CallbackError(f"the native callback returned status {status} (0 is success) at x", status)
+        return result if _kind_numbers[self.kind] >= 4 else float(result[0])
+
+
+cdef enum Mode:
+    VECTOR    # f(x) with x (n,)
+    SCALAR    # f(x) with x a Python float
+    BLOCK     # f(x) with x (k, n): vectorised
+    MAPPED    # map(f, [x, x, ...]) by somebody's workers
+
+cdef enum:
+    _RESTART = -1000  # what a thunk returns when it learns that f is less precise than the steps assume
+
+
+@cython.final
+cdef class Caller:
+    """Lets the kernel call a Python function, the GIL being held throughout.
+
+    The kernel perturbs the very array that the function is given; it is handed over again and again as long as nobody
+    else holds a reference to it, and replaced by a fresh one as soon as somebody does.
+    """
+
+    cdef object f
+    cdef Mode mode
+    cdef object map
+    cdef bint is_complex
+    cdef object array       # n or (rows, n) values, real or complex
+    cdef double *data       # its memory: the kernel's xslot
+    cdef Py_ssize_t references
+    cdef ptrdiff_t rows, n
+    cdef double precision   # 0: of a double
+    cdef bint may_restart
+
+    def __cinit__(self, f, Mode mode, map, bint is_complex):
+        self.f = f
+        self.mode = mode
+        self.map = map
+        self.is_complex = is_complex
+        self.rows = self.n = -1
+
+    cdef int reserve(self, ptrdiff_t rows, ptrdiff_t n) except -1:
+        """Have an array of this size that nobody else holds."""
+        if self.array is not None and self.rows == rows and self.n == n and Py_REFCNT(self.array) == self.references:
+            return 0
+        self.array = None
+        cdef object shape = n
+        if self.mode == BLOCK or self.mode == MAPPED:
+            shape = (rows, n)
+        self.array = _empty(shape, _complex128 if self.is_complex else _float64)
+        self.data = _data(self.array)
+        self.references = Py_REFCNT(self.array)
+        self.rows = rows
+        self.n = n
+        return 0
+
+    cdef inline int release(self) except -1:
+        """After an evaluation: if somebody kept the array, they keep it, and the kernel gets a copy."""
+        if Py_REFCNT(self.array) == self.references:
+            return 0
+        cdef double *old = self.data
+        kept = self.array
+        self.reserve(self.rows, self.n)
+        memcpy(self.data, old, self.rows * self.n * (16 if self.is_complex else 8))
+        return 0
+
+    cdef int take(self, PyObject *result, ptrdiff_t count, ptrdiff_t m, double *y) except -1:
+        """Copy what f returned to y (count, m)."""
+        cdef Py_buffer view
+        cdef ptrdiff_t i, size = count * m
+        cdef double *values
+        if size == 1 and not self.is_complex and PyFloat_Check(result):
+            y[0] = PyFloat_AsDouble(result)
+            return 0
+        if isinstance(<object>result, _ndarray) and not self.is_complex:
+            PyObject_GetBuffer(<object>result, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+            try:
+                if _is_double(&view) and (
+                    (count == 1 and self.mode == VECTOR and (view.ndim == 1 or view.ndim == 0 and m == 1)
+                     and view.len == 8 * m)
+                    or (self.mode == BLOCK and view.ndim == 2 and view.shape[0] == count and view.shape[1] == m)
+                    or (self.mode == BLOCK and view.ndim == 1 and m == 1 and view.shape[0] == count)
+                ) and (view.ndim == 0 or view.strides[view.ndim - 1] == 8
+                       and (view.ndim == 1 or view.strides[0] == 8 * m)):
+                    memcpy(y, view.buf, size * 8)
+                    return 0
+            finally:
+                PyBuffer_Release(&view)
+        converted, precision = _convert(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
+        if precision > self.precision and self.may_restart:
+            self.precision = precision
+            return _RESTART
+        values = _data(converted)
+        for i in range(size):
+            y[i] = values[2 * i + 1] if self.is_complex else values[i]
+        return 0
+
+    cdef int evaluate(self, ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y) except -1:
+        cdef PyObject *result
+        cdef int status
+        cdef ptrdiff_t i
+        if self.mode == VECTOR:
+            result = call_raw(<PyObject *>self.f, <PyObject *>self.array, NULL)
+        elif self.mode == SCALAR:
+            argument = complex(x[0], x[1]) if self.is_complex else x[0]
+            result = call_raw(<PyObject *>self.f, <PyObject *>argument, NULL)
+        elif self.mode == BLOCK:
+            block = self.array if count == self.rows else self.array[:count]
+            result = call_raw(<PyObject *>self.f, <PyObject *>block, NULL)
+            block = None
+        else:
+            points = [self.array[i].copy() for i in range(count)]
+            values = list(self.map(self.f, points))
+            if len(values) != count:
+                raise errors.ShapeError(f"workers gave {len(values)} results for {count} points; its map must keep all")
+            for i in range(count):
+                status = self.take(<PyObject *>values[i], 1, m, y + i * m)
+                if status != 0:
+                    return status
+            self.may_restart = False
+            return 0
+        if result == NULL:
+            if not PyErr_ExceptionMatches(_EvaluationError):
+                return -1
+            PyErr_Clear()
+            for i in range(count * m):
+                y[i] = NAN
+            self.release()
+            return 0
+        try:
+            status = self.take(result, count, m, y)
+        finally:
+            Py_DECREF(<object>result)
+        if self.mode != SCALAR:
+            self.release()
+        self.may_restart = False
+        return status
+
+
+cdef int _call_python(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) except -1:
+    """The fdc_fn of a Python function; an exception stays set on this thread until the kernel has returned."""
+    return (<Caller>ctx).evaluate(count, n, x, m, y)
+
+
+def _convert(result, ptrdiff_t count, ptrdiff_t m, bint is_complex):
+    """The slow way in for what f returned: the values as an array, and the unit roundoff of their type."""
+    if result is None:
+        raise errors.ArgumentTypeError("f returned None; does it lack a return statement?")
+    try:
+        array = np.asarray(result)
+    except ValueError as error:
+        raise errors.ShapeError(f"f returned a ragged sequence: {error}") from None
+    kind = array.dtype.kind
+    if kind not in "fiubc":
+        raise errors.ArgumentTypeError(f"f must return real numbers, not {type(result).__name__} ({array.dtype})")
+    if kind == "c" and not is_complex:
+        raise errors.ArgumentTypeError("f returned complex values; differentiate its real and imaginary parts apart")
+    cdef tuple expected = (m,)
+    if count >= 0:
+        expected = (count, m)
+    fits = array.shape == expected or (m == 1 and (array.size == 1 if count < 0 else array.shape == (count,)))
+    if not fits:
+        raise errors.ShapeError(
+            f"f returned shape {array.shape} where {expected} was expected"
+            + (" (a scalar, or one value); for a vector function use jacobian" if m == 1 and count < 0 else "")
+        )
+    if is_complex and kind != "c":
+        raise errors.ArgumentTypeError(
+            f"f returned real values ({array.dtype}) for a complex argument, so the complex step sees nothing; "
+            "use method='central', or make f keep the imaginary part"
+        )
+    precision = np.finfo(array.dtype).eps / 2 if kind in "fc" and array.dtype.itemsize < (16 if kind == "c" else 8) else 0.0
+    return np.array(array, dtype=_complex128 if is_complex else _float64, order="C"), float(precision)
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+cdef int _poll(void *ctx) noexcept with gil:
+    """Signals, looked at from the calling thread; a KeyboardInterrupt stays set on it."""
+    return PyErr_CheckSignals()
+
+
+cdef int _reraise() except -1:
+    """For a caller that knows an exception to be set already."""
+    return -1
+
+
+# More than the processors, so that any number of workers can be asked for; helpers start when first needed and sleep.
+cdef fdc_pool *_pool = fdc_pool_create(64)
+
+
+def cpu_count():
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+cdef class Engine:
+    """What a plan runs: a callable with its stencil, steps and bounds, for any x. Thread-safe."""
+
+    cdef readonly object f          # a Python callable, or None
+    cdef readonly Native native     # or a native one
+    cdef readonly ptrdiff_t m       # values of f; -1 until known
+    cdef readonly double precision  # unit roundoff of what f returns; 0: of a double
+    cdef fdc_options options
+    cdef fdc_problem problem
+    cdef Mode mode
+    cdef object map
+    cdef bint is_jacobian
+    cdef bint fixed_precision
+    cdef dict given                 # per-component settings by name, scalars or arrays
+    cdef tuple arrays               # the same, expanded to n components
+    cdef ptrdiff_t arrays_n
+    cdef tuple rule                 # (method, accuracy) of a first-derivative scheme, or () where schemes are given
+    cdef Caller spare               # the last run's, to be used again
+
+    def _configure(self, f, *, method, accuracy, jac, mode="vector", map=None, workers=1, precision=0.0,
+                   is_complex=False, settings=None):
+        """Set up; called once, by the constructor of a plan.
+
+        `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings` may hold rel_step, abs_step, lower and upper, each a
+        float or an (n,) array.
+        """
+        cdef fdc_scheme *s = &self.problem.scheme[0]
+        memset(&self.problem, 0, sizeof(self.problem))
+        fdc_options_init(&self.options)
+        self.options.poll = _poll
+        self.options.workers = workers
+        self.options.precision = precision
+        self.precision = precision
+        self.fixed_precision = precision > 0.0
+        self.is_jacobian = jac
+        self.m = -1 if jac else 1
+        self.map = map
+        self.mode = {"vector": VECTOR, "scalar": SCALAR, "block": BLOCK, "mapped": MAPPED}[mode]
+        self.given = settings
+        self.arrays_n = -1
+        self.problem.is_complex = is_complex
+        self.problem.row_stride = 1
+        if isinstance(f, Native):
+            self.native = f
+            self.problem.f = &self.native.func
+            self.options.pool = _pool
+            if jac:
+                self.m = self.native.m
+            elif self.native.m > 1:
+                raise errors.ShapeError(f"{f!r} has {f.m} values; use jacobian")
+        else:
+            self.f = f
+        if is_complex:
+            s.form, s.npoints, s.order, s.accuracy, s.rule = FDC_IMAGINARY, 1, 1, 2, 1e-20
+            s.offset[0] = s.weight[0] = 1.0
+            self.problem.nschemes = 1
+            self.rule = ()
+        else:
+            self.rule = (method, accuracy)
+            self.schemes(precision)
+
+    cdef int schemes(self, double precision) except -1:
+        if self.rule:
+            method, accuracy = self.rule
+            if fdc_scheme_first(method, accuracy, precision, &self.problem.scheme[0]):
+                raise errors.ArgumentError(f"no stencil for method {method} with accuracy {accuracy}")
+            fdc_scheme_first(FDC_FORWARD, accuracy, precision, &self.problem.scheme[1])
+            fdc_scheme_first(FDC_BACKWARD, accuracy, precision, &self.problem.scheme[2])
+            self.problem.nschemes = 3
+        return 0
+
+    def _configure_stencil(self, offsets, weights, int order, int accuracy, double step):
+        """Replace the scheme by any stencil: offsets and weights as floats, the rule step for max(1, abs(x)) = 1."""
+        cdef fdc_scheme *s = &self.problem.scheme[0]
+        cdef int k = 0
+        memset(s, 0, sizeof(s[0]))
+        s.form, s.order, s.accuracy, s.rule = FDC_WEIGHTS, order, accuracy, step
+        for offset, weight in zip(offsets, weights, strict=True):
+            if offset == 0:
+                s.uses_center, s.center_weight = 1, weight
+                continue
+            if k == FDC_MAX_POINTS:
+                raise errors.ArgumentError(f"a stencil has at most {FDC_MAX_POINTS} points besides x itself")
+            s.offset[k], s.weight[k] = offset, weight
+            k += 1
+        s.npoints = k
+        s.lowest, s.highest = min(0.0, *offsets), max(0.0, *offsets)
+        self.problem.nschemes = 1
+        self.rule = ()
+
+    cdef int expand(self, ptrdiff_t n, fdc_options *o) except -1:
+        """Point the options at per-component settings of n entries."""
+        if self.arrays_n != n:
+            expanded = []
+            for name in ("rel_step", "abs_step", "lower", "upper"):
+                value = self.given.get(name)
+                if value is not None:
+                    array = np.asarray(value, dtype=_float64)
+                    if array.ndim and array.shape != (n,):
+                        raise errors.ShapeError(
+                            f"{name} has shape {array.shape}; give one number or one for each of the {n} components"
+                        )
+                    value = np.ascontiguousarray(np.broadcast_to(array, (n,)))
+                    value = value if value.flags.writeable else value.copy()
+                expanded.append(value)
+            self.arrays = tuple(expanded)
+            self.arrays_n = n
+        arrays = self.arrays
+        if arrays[0] is not None:
+            o.rel_step = _data(arrays[0])
+        if arrays[1] is not None:
+            o.abs_step = _data(arrays[1])
+        if arrays[2] is not None:
+            o.lower = _data(arrays[2])
+        if arrays[3] is not None:
+            o.upper = _data(arrays[3])
+        return 0
+
+    cdef Caller caller(self, f):
+        """A Caller nobody else is using: calls may overlap, in threads or nested in f."""
+        cdef Caller c = self.spare
+        self.spare = None
+        if c is None or c.f is not f:
+            c = Caller(f, self.mode, self.map, self.problem.is_complex)
+        return c
+
+    cdef ptrdiff_t block_rows(self, ptrdiff_t n) noexcept:
+        """Rows of a batch: what fits the second-level cache, or plenty where workers share them out."""
+        cdef ptrdiff_t most = (64 << 20) if self.mode == MAPPED else (256 << 10)
+        cdef ptrdiff_t width = 8 * n * (2 if self.problem.is_complex else 1)
+        cdef ptrdiff_t points = self.problem.scheme[0].npoints, rows
+        if self.problem.nschemes > 1 and self.problem.scheme[1].npoints > points:
+            points = self.problem.scheme[1].npoints
+        rows = most // max(width, 1)
+        return max(points, min(rows, points * n))
+
+    cdef int fail(self, int status, const fdc_problem *p, const fdc_info *info) except -1:
+        """Raise what a failed run calls for."""
+        cdef ptrdiff_t j = info.column
+        if PyErr_Occurred() != NULL:
+            try:
+                _reraise()
+            except errors.FdcoreError:
+                raise
+            except Exception as error:
+                if j < 0:
+                    error.add_note("raised by f at x itself")
+                else:
+                    error.add_note(f"raised by f while perturbing x[{j}] by {info.displacement:.6g}")
+                raise
+        raise errors.status_error(
+            status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
+            p.x[j] if j >= 0 else NAN,
+        )
+
+    cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f) except -1:
+        """One kernel run; p has n, m, x and jac set."""
+        cdef int status
+        cdef ptrdiff_t wasted
+        cdef Caller c
+        cdef fdc_func func
+        if self.native is not None:
+            with nogil:
+                status = fdc_run(p, o, info)
+            if status != FDC_OK:
+                self.fail(status, p, info)
+            return 0
+        c = self.caller(f)
+        if self.mode == BLOCK or self.mode == MAPPED:
+            p.block_rows = self.block_rows(p.n)
+            func.flags = FDC_BATCHED
+        else:
+            p.block_rows = 1
+            func.flags = 0
+        c.reserve(p.block_rows, p.n)
+        c.precision = self.precision
+        c.may_restart = not self.fixed_precision and not self.problem.is_complex
+        func.version, func.update = FDC_ABI_VERSION, NULL
+        func.eval = <fdc_fn><void *>_call_python
+        func.ctx = <void *>c
+        p.f = &func
+        p.xslot = &c.data
+        status = fdc_run(p, o, info)
+        if status == FDC_ERR_CALLBACK and info.callback_status == _RESTART:
+            self.learn(c.precision)
+            p.scheme = self.problem.scheme
+            c.reserve(p.block_rows, p.n)
+            wasted = info.nfev
+            status = fdc_run(p, o, info)
+            info.nfev += wasted
+        if status != FDC_OK:
+            self.fail(status, p, info)
+        self.spare = c
+        return 0
+
+    cdef int learn(self, double precision) except -1:
+        """The type that f returns has this unit roundoff: larger steps."""
+        if precision > self.precision and not self.fixed_precision:
+            self.precision = precision
+            self.options.precision = precision
+            self.schemes(precision)
+        return 0
+
+    def base(self, x, args=()):
+        """Evaluate f(x) once, at a vector x: learns how many values f has and how precise they are."""
+        cdef ptrdiff_t n = len(x)
+        if self.native is not None:
+            return np.atleast_1d(self.native(x))
+        f = _bind(self.f, args)
+        if self.mode == SCALAR:
+            result = f(float(x[0]))
+        elif self.mode == BLOCK:
+            result = np.asarray(f(x.reshape(1, n).copy()))
+            if result.ndim == 0 or result.shape[0] != 1 or result.ndim > 2:
+                raise errors.ShapeError(
+                    f"a vectorized f must return shape (k,) or (k, m) for x of shape (k, n); for k = 1 it returned "
+                    f"{result.shape}"
+                )
+            result = result.reshape(-1)
+        else:
+            given = x.copy()
+            result = f(given)
+            if not np.array_equal(given, x, equal_nan=True):
+                where = int(np.flatnonzero(given != x)[0])
+                raise errors.status_error(FDC_ERR_MUTATED, "", where, float(given[where]), 0, float(x[where]))
+        if self.m < 0 and (result is None or np.ndim(result) > 1):
+            if result is not None:
+                raise errors.ShapeError(f"f must return a scalar or a vector, not shape {np.shape(result)}; ravel it")
+        m = self.m if self.m >= 0 else np.size(result)
+        if not self.problem.is_complex or np.iscomplexobj(result):
+            values, precision = _convert(result, -1, m, np.iscomplexobj(result) and self.problem.is_complex)
+        else:
+            values, precision = _convert(result, -1, m, False)
+        self.m = m
+        self.learn(precision)
+        return np.ascontiguousarray(values.real).reshape(m)
+
+    def __call__(self, x, *args, out=None, f0=None):
+        """Differentiate at the vector x; see the class."""
+        cdef ptrdiff_t nfev
+        return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
+
+    def evaluate(self, x, *, args=(), out=None, f0=None, double scale=1.0, step=None, component=None):
+        """Differentiate at the vector x with all steps multiplied by `scale`.
+
+        Returns ``(derivative, nfev)``. `step` (float64) and `component` (uint8) are filled if given; `args` is a pair
+        of the positional and the keyword arguments that follow x.
+        """
+        cdef ptrdiff_t nfev
+        derivative = self.compute(x, args, out, f0, scale, step, component, &nfev)
+        return derivative, nfev
+
+    cdef object compute(self, x, args, out, f0, double scale, step, component, ptrdiff_t *nfev):
+        cdef bint jac = self.is_jacobian
+        cdef fdc_problem p = self.problem
+        cdef fdc_options o = self.options
+        cdef fdc_info info
+        cdef Py_buffer view, target
+        cdef bint have_target = False
+        cdef tuple shape
+        cdef ptrdiff_t extra = 0
+        memset(&info, 0, sizeof(info))
+        vector = x
+        if not (isinstance(x, _ndarray) and x.ndim == 1 and x.dtype is _float64):
+            vector = as_vector(x)
+        PyObject_GetBuffer(vector, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+        if view.strides[0] != 8 or not _is_double(&view):
+            PyBuffer_Release(&view)
+            vector = np.array(vector, dtype=_float64)
+            PyObject_GetBuffer(vector, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+        try:
+            p.n = view.shape[0]
+            p.x = <const double *>view.buf
+            f = self.f
+            if self.native is not None:
+                if self.native.n >= 0 and self.native.n != p.n:
+                    raise errors.ShapeError(f"x has {p.n} components, and the native callback takes {self.native.n}")
+                if args:
+                    raise errors.ArgumentError("args and kwargs are for Python callables; a native one has user_data")
+                if self.m < 0:
+                    raise errors.ArgumentError(
+                        "a native vector callback does not say how many values it returns; wrap it as "
+                        "fdcore.native(f, m=...)"
+                    )
+            elif args:
+                f = _bind(f, args)
+            if self.m < 0 and f0 is None:
+                f0 = self.base(vector, args)
+                extra = 1
+                p.scheme = self.problem.scheme
+                o.precision = self.options.precision
+            if f0 is not None:
+                f0 = np.array(f0, dtype=_float64, ndmin=1)
+                if f0.ndim != 1 or self.m >= 0 and f0.shape[0] != self.m:
+                    raise errors.ShapeError(f"f0 has shape {f0.shape}; it must be f(x), ({self.m if self.m >= 0 else 'm'},)")
+                self.m = f0.shape[0]
+                o.f0 = _data(f0)
+            p.m = self.m
+            if self.given is not None:
+                self.expand(p.n, &o)
+            o.step_scale = scale
+            if step is not None:
+                info.step = _data(step)
+            if component is not None:
+                info.component = <uint8_t *>_data(component)
+
+            if out is None:
+                result = _empty((p.n, p.m)) if jac else _empty(p.n)
+                p.jac = _data(result)
+                p.col_stride = p.m
+                result = result.T if jac else result
+            else:
+                result = out
+                shape = (p.n,)
+                if jac:
+                    shape = (p.m, p.n)
+                if not isinstance(out, _ndarray) or out.dtype != _float64 or out.shape != shape:
+                    raise errors.ShapeError(
+                        f"out must be a float64 array of shape {shape}, not "
+                        f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}"
+                    )
+                if not out.flags.writeable:
+                    raise errors.ArgumentError("out is read-only")
+                if np.may_share_memory(out, vector):
+                    vector_copy = np.array(vector)
+                    p.x = _data(vector_copy)
+                PyObject_GetBuffer(out, &target, PyBUF_WRITABLE | PyBUF_STRIDES)
+                have_target = True
+                p.jac = <double *>target.buf
+                p.row_stride = target.strides[0] // 8 if jac else 1
+                p.col_stride = target.strides[1] // 8 if jac else target.strides[0] // 8
+            if p.n:
+                self.run(&p, &o, &info, f)
+        finally:
+            if have_target:
+                PyBuffer_Release(&target)
+            PyBuffer_Release(&view)
+        nfev[0] = info.nfev + extra
+        return result
+
+    def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None):
+        """Derivatives of a scalar function at each of the points, a contiguous vector, into `out`. Returns nfev."""
+        cdef fdc_problem p = self.problem
+        cdef fdc_options o = self.options
+        cdef fdc_info info
+        cdef ptrdiff_t i, count = len(points), nfev = 0
+        cdef double *x = _data(points)
+        cdef double *result = _data(out)
+        cdef double *steps = NULL if step is None else _data(step)
+        cdef uint8_t *components = NULL if component is None else <uint8_t *>_data(component)
+        cdef fdc_options each
+        f = _bind(self.f, args) if args else self.f
+        if self.given is not None:
+            self.expand(count, &o)
+        for i in range(count):
+            memset(&info, 0, sizeof(info))
+            p.scheme = self.problem.scheme
+            p.n = p.m = 1
+            p.x = x + i
+            p.jac = result + i
+            p.col_stride = 1
+            each = o
+            each.precision = self.options.precision
+            each.step_scale = scale
+            each.rel_step = NULL if o.rel_step == NULL else o.rel_step + i
+            each.abs_step = NULL if o.abs_step == NULL else o.abs_step + i
+            each.lower = NULL if o.lower == NULL else o.lower + i
+            each.upper = NULL if o.upper == NULL else o.upper + i
+            info.step = NULL if steps == NULL else steps + i
+            info.component = NULL if components == NULL else components + i
+            self.run(&p, &each, &info, f)
+            nfev += info.nfev
+        return nfev
+
+
+def _bind(f, args):
+    """f with the positional and keyword arguments that follow x."""
+    if not args:
+        return f
+    positional, keywords = args
+    return lambda x: f(x, *positional, **keywords)
+
+
+def build_config():
+    """How the extension was built."""
+    return {
+        "abi": FDC_ABI_VERSION,
+        "statuses": FDC_STATUS_COUNT,
+        "components": FDC_COMPONENT_COUNT,
+        "kinds": FDC_KIND_COUNT,
+        "free_threaded": not getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "cpus": cpu_count(),
+    }
+
+
+def status_text(int status):
+    """What the kernel says of a status."""
+    return fdc_status_message(<fdc_status>status).decode()
