@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "fdcore"
 LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(level.split())
     for level in (
-        "errors",
+        "coerce errors",
         "_extras fdcore",
         "stencils tree",
         "steps noise sparsity callbacks",

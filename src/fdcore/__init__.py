@@ -1,1 +1,70 @@
-"""Numerical derivatives at C speed."""
+"""Numerical derivatives at C speed, with error bars, and gradient checks that say who is wrong, where and why."""
+
+from pathlib import Path
+
+from fdcore.callbacks import native
+from fdcore.differentiate import gradient, jacobian
+from fdcore.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    CallbackError,
+    EvaluationError,
+    FdcoreError,
+    FdcoreMemoryError,
+    FdcoreWarning,
+    InputMutatedError,
+    MissingExtraError,
+    NonFiniteError,
+    ShapeError,
+    SignatureError,
+    StepError,
+)
+from fdcore.fdcore import build_config
+from fdcore.plan import Gradient, Jacobian
+from fdcore.results import Result, Status
+from fdcore.stencils import Stencil, stencil, weights
+
+__version__ = "0.1.0"
+
+
+def get_include() -> str:
+    """Directory of the C header, for ``include_dirs``.
+
+    Examples
+    --------
+    >>> import os, fdcore as fd
+    >>> os.path.exists(os.path.join(fd.get_include(), "fdcore", "fdcore.h"))
+    True
+    """
+    return str(Path(__file__).parent / "include")
+
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BoundsError",
+    "CallbackError",
+    "EvaluationError",
+    "FdcoreError",
+    "FdcoreMemoryError",
+    "FdcoreWarning",
+    "Gradient",
+    "InputMutatedError",
+    "Jacobian",
+    "MissingExtraError",
+    "NonFiniteError",
+    "Result",
+    "ShapeError",
+    "SignatureError",
+    "Status",
+    "StepError",
+    "Stencil",
+    "build_config",
+    "get_include",
+    "gradient",
+    "jacobian",
+    "native",
+    "stencil",
+    "weights",
+]

@@ -15,13 +15,13 @@ from libc.math cimport NAN, fabs
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
-import operator
 import os
 import sys
 
 import numpy as np
 
-from fdcore import errors
+import fdcore.errors as errors
+from fdcore.coerce import as_vector, bind, values_of
 
 cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object callable, ...)
@@ -138,21 +138,6 @@ cdef double *_data(object array) except? NULL:
 
 cdef inline bint _is_double(const Py_buffer *view) noexcept:
     return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
-
-
-def as_vector(value, name="x"):
-    """Give `value` as a contiguous float64 vector, or say what is wrong with it."""
-    array = np.asarray(value)
-    if array.dtype.kind == "c":
-        raise errors.ArgumentTypeError(
-            f"{name} is complex ({array.dtype}); derivatives are with respect to real parameters: "
-            "pass real and imaginary parts as separate components"
-        )
-    if array.dtype.kind not in "fiub":
-        raise errors.ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}")
-    if array.ndim != 1:
-        raise errors.ShapeError(f"{name} must be one-dimensional, not of shape {array.shape}; pass {name}.ravel()")
-    return np.ascontiguousarray(array, dtype=_float64)
 
 
 # ---- callables -------------------------------------------------------------------------------------------------------
@@ -310,7 +295,7 @@ cdef class Caller:
                     return 0
             finally:
                 PyBuffer_Release(&view)
-        converted, precision = _convert(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
+        converted, precision = values_of(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
         if precision > self.precision and self.may_restart:
             self.precision = precision
             return _RESTART
@@ -364,37 +349,6 @@ cdef class Caller:
 cdef int _call_python(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) except -1:
     """The fdc_fn of a Python function; an exception stays set on this thread until the kernel has returned."""
     return (<Caller>ctx).evaluate(count, n, x, m, y)
-
-
-def _convert(result, ptrdiff_t count, ptrdiff_t m, bint is_complex):
-    """The slow way in for what f returned: the values as an array, and the unit roundoff of their type."""
-    if result is None:
-        raise errors.ArgumentTypeError("f returned None; does it lack a return statement?")
-    try:
-        array = np.asarray(result)
-    except ValueError as error:
-        raise errors.ShapeError(f"f returned a ragged sequence: {error}") from None
-    kind = array.dtype.kind
-    if kind not in "fiubc":
-        raise errors.ArgumentTypeError(f"f must return real numbers, not {type(result).__name__} ({array.dtype})")
-    if kind == "c" and not is_complex:
-        raise errors.ArgumentTypeError("f returned complex values; differentiate its real and imaginary parts apart")
-    cdef tuple expected = (m,)
-    if count >= 0:
-        expected = (count, m)
-    fits = array.shape == expected or (m == 1 and (array.size == 1 if count < 0 else array.shape == (count,)))
-    if not fits:
-        raise errors.ShapeError(
-            f"f returned shape {array.shape} where {expected} was expected"
-            + (" (a scalar, or one value); for a vector function use jacobian" if m == 1 and count < 0 else "")
-        )
-    if is_complex and kind != "c":
-        raise errors.ArgumentTypeError(
-            f"f returned real values ({array.dtype}) for a complex argument, so the complex step sees nothing; "
-            "use method='central', or make f keep the imaginary part"
-        )
-    precision = np.finfo(array.dtype).eps / 2 if kind in "fc" and array.dtype.itemsize < (16 if kind == "c" else 8) else 0.0
-    return np.array(array, dtype=_complex128 if is_complex else _float64, order="C"), float(precision)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -623,37 +577,19 @@ cdef class Engine:
 
     def base(self, x, args=()):
         """Evaluate f(x) once, at a vector x: learns how many values f has and how precise they are."""
-        cdef ptrdiff_t n = len(x)
         if self.native is not None:
             return np.atleast_1d(self.native(x))
-        f = _bind(self.f, args)
-        if self.mode == SCALAR:
-            result = f(float(x[0]))
-        elif self.mode == BLOCK:
-            result = np.asarray(f(x.reshape(1, n).copy()))
-            if result.ndim == 0 or result.shape[0] != 1 or result.ndim > 2:
-                raise errors.ShapeError(
-                    f"a vectorized f must return shape (k,) or (k, m) for x of shape (k, n); for k = 1 it returned "
-                    f"{result.shape}"
-                )
-            result = result.reshape(-1)
-        else:
-            given = x.copy()
-            result = f(given)
-            if not np.array_equal(given, x, equal_nan=True):
-                where = int(np.flatnonzero(given != x)[0])
-                raise errors.status_error(FDC_ERR_MUTATED, "", where, float(given[where]), 0, float(x[where]))
-        if self.m < 0 and (result is None or np.ndim(result) > 1):
-            if result is not None:
-                raise errors.ShapeError(f"f must return a scalar or a vector, not shape {np.shape(result)}; ravel it")
-        m = self.m if self.m >= 0 else np.size(result)
-        if not self.problem.is_complex or np.iscomplexobj(result):
-            values, precision = _convert(result, -1, m, np.iscomplexobj(result) and self.problem.is_complex)
-        else:
-            values, precision = _convert(result, -1, m, False)
-        self.m = m
+        f = bind(self.f, args) if args else self.f
+        given = x.reshape(1, -1).copy() if self.mode == BLOCK else x.copy()
+        result = f(float(given[0]) if self.mode == SCALAR else given)
+        if given.tobytes() != x.tobytes():
+            where = np.flatnonzero(given.reshape(-1) != x)
+            j = int(where[0]) if where.size else 0
+            raise errors.status_error(FDC_ERR_MUTATED, "", j, float(given.reshape(-1)[j]), 0, float(x[j]))
+        values, precision = values_of(result, 1 if self.mode == BLOCK else -1, self.m, False)
+        self.m = values.size
         self.learn(precision)
-        return np.ascontiguousarray(values.real).reshape(m)
+        return values.reshape(-1)
 
     def __call__(self, x, *args, out=None, f0=None):
         """Differentiate at the vector x; see the class."""
@@ -703,7 +639,7 @@ cdef class Engine:
                         "fdcore.native(f, m=...)"
                     )
             elif args:
-                f = _bind(f, args)
+                f = bind(f, args)
             if self.m < 0 and f0 is None:
                 f0 = self.base(vector, args)
                 extra = 1
@@ -769,7 +705,7 @@ cdef class Engine:
         cdef double *steps = NULL if step is None else _data(step)
         cdef uint8_t *components = NULL if component is None else <uint8_t *>_data(component)
         cdef fdc_options each
-        f = _bind(self.f, args) if args else self.f
+        f = bind(self.f, args) if args else self.f
         if self.given is not None:
             self.expand(count, &o)
         for i in range(count):
@@ -791,14 +727,6 @@ cdef class Engine:
             self.run(&p, &each, &info, f)
             nfev += info.nfev
         return nfev
-
-
-def _bind(f, args):
-    """f with the positional and keyword arguments that follow x."""
-    if not args:
-        return f
-    positional, keywords = args
-    return lambda x: f(x, *positional, **keywords)
 
 
 def build_config():

@@ -57,11 +57,11 @@ class Stencil:
         return float(ratio ** (1 / power))
 
     def __str__(self) -> str:
-        terms = " ".join(
-            f"{'-' if w < 0 else '+'} {abs(w)} f(x{'' if k == 0 else f' {"-" if k < 0 else "+"} {abs(k)}h'})"
-            for k, w in zip(self.offsets, self.weights, strict=True)
-            if w
-        )
+        def term(k: Fraction, w: Fraction) -> str:
+            place = "x" if k == 0 else f"x {'-' if k < 0 else '+'} {'' if abs(k) == 1 else abs(k)}h"
+            return f"{'-' if w < 0 else '+'} {'' if abs(w) == 1 else f'{abs(w)} '}f({place})"
+
+        terms = " ".join(term(k, w) for k, w in zip(self.offsets, self.weights, strict=True) if w)
         return f"({terms.removeprefix('+ ')}) / h{'' if self.order == 1 else f'^{self.order}'}"
 
 
@@ -141,7 +141,7 @@ def stencil(offsets: Sequence[Number], order: int = 1) -> Stencil:
     --------
     >>> import fdcore as fd
     >>> print(fd.stencil([-1, 0, 1], order=2))
-    (1 f(x - 1h) - 2 f(x) + 1 f(x + 1h)) / h^2
+    (f(x - h) - 2 f(x) + f(x + h)) / h^2
     >>> fd.stencil([0, 1, 2]).accuracy
     2
     """

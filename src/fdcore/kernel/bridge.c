@@ -46,32 +46,44 @@ static int vector(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, do
     return ((int (*)(ptrdiff_t, const double *, ptrdiff_t, double *, void *))bridge->fn)(n, x, m, y, bridge->user);
 }
 
+static fdc_fn through(fdc_kind kind)
+{
+    switch (kind) {
+    case FDC_KIND_SCALAR:
+        return scalar;
+    case FDC_KIND_SCALAR_USER:
+        return scalar_user;
+    case FDC_KIND_ARRAY:
+        return array;
+    case FDC_KIND_ARRAY_USER:
+        return array_user;
+    case FDC_KIND_VECTOR:
+        return vector;
+    case FDC_KIND_FULL:
+    case FDC_KIND_COUNT:
+        break;
+    }
+    return NULL;
+}
+
 fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), void *user, uint32_t flags,
                            fdc_func *func)
 {
-    static const fdc_fn through[] = {
-        [FDC_KIND_SCALAR] = scalar,       [FDC_KIND_SCALAR_USER] = scalar_user,
-        [FDC_KIND_ARRAY] = array,         [FDC_KIND_ARRAY_USER] = array_user,
-        [FDC_KIND_VECTOR] = vector,
-    };
     if (fn == NULL) {
         return FDC_ERR_ARGUMENT;
     }
     func->version = FDC_ABI_VERSION;
-    func->flags = flags;
     func->update = NULL;
     bridge->fn = fn;
     bridge->user = user;
     if (kind == FDC_KIND_FULL) {
+        func->flags = flags;
         func->eval = (fdc_fn)fn;
         func->ctx = user;
         return FDC_OK;
     }
-    if ((int)kind < 0 || kind >= FDC_KIND_COUNT) {
-        return FDC_ERR_ARGUMENT;
-    }
-    func->flags &= ~(uint32_t)FDC_BATCHED;
-    func->eval = through[kind];
+    func->flags = flags & ~(uint32_t)FDC_BATCHED;
+    func->eval = through(kind);
     func->ctx = bridge;
-    return FDC_OK;
+    return func->eval != NULL ? FDC_OK : FDC_ERR_ARGUMENT;
 }

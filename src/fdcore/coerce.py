@@ -1,0 +1,83 @@
+"""What comes in from users, as float64 arrays; or what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdcore.errors import ArgumentTypeError, ShapeError
+
+
+def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
+    """Give `value` as a contiguous float64 vector, or say what is wrong with it."""
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise ArgumentTypeError(
+            f"{name} is complex ({array.dtype}); derivatives are with respect to real parameters: "
+            "pass real and imaginary parts as separate components"
+        )
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}")
+    if array.ndim != 1:
+        raise ShapeError(f"{name} must be one-dimensional, not of shape {array.shape}; pass {name}.ravel()")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArray[Any], float]:
+    """Read what f returned.
+
+    Parameters
+    ----------
+    result : object
+        For one point, m numbers; for a block of `count` points, (count, m) or (count,).
+    count : int
+        Points in the block; -1 if f was given one point.
+    m : int
+        Values a point; -1 if not known yet.
+    is_complex : bool
+        f was given complex numbers, so it must return such.
+
+    Returns
+    -------
+    values : contiguous ndarray
+        float64, or complex128.
+    precision : float
+        Unit roundoff of the type that f returned, 0 if that is at least float64.
+    """
+    if result is None:
+        raise ArgumentTypeError("f returned None; does it lack a return statement?")
+    try:
+        array = np.asarray(result)
+    except ValueError as error:
+        raise ShapeError(f"f returned a ragged sequence: {error}") from None
+    kind = array.dtype.kind
+    if kind not in "fiubc":
+        raise ArgumentTypeError(f"f must return real numbers, not {type(result).__name__} ({array.dtype})")
+    if kind == "c" and not is_complex:
+        raise ArgumentTypeError("f returned complex values; differentiate its real and imaginary parts apart")
+    if is_complex and kind != "c":
+        raise ArgumentTypeError(
+            f"f returned real values ({array.dtype}) for a complex argument, so the complex step sees nothing; "
+            "use method='central', or make f keep the imaginary part"
+        )
+    if m < 0:
+        if array.ndim > (1 if count < 0 else 2) or (count >= 0 and array.shape[:1] != (count,)):
+            hint = "(k,) or (k, m) for x of shape (k, n)" if count >= 0 else "a scalar or a vector; ravel it"
+            raise ShapeError(f"f returned shape {array.shape}; it must return {hint}")
+        m = array.size if count < 0 else array.size // max(count, 1)
+    expected = (m,) if count < 0 else (count, m)
+    if array.shape != expected and not (m == 1 and (array.size == 1 if count < 0 else array.shape == (count,))):
+        hint = " (a scalar or one value); for a vector function use jacobian" if m == 1 and count < 0 else ""
+        raise ShapeError(f"f returned shape {array.shape} where {expected} was expected{hint}")
+    single = array.dtype.itemsize < (16 if kind == "c" else 8)
+    precision = float(np.finfo(array.dtype).eps) / 2 if kind in "fc" and single else 0.0
+    return np.array(array, dtype=np.complex128 if is_complex else np.float64, order="C"), precision
+
+
+def bind(f: Callable[..., Any], args: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Callable[[Any], Any]:
+    """Fix the positional and keyword arguments that f gets after x."""
+    positional, keywords = args
+    return lambda x: f(x, *positional, **keywords)

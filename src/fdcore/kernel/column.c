@@ -1,0 +1,196 @@
+/* column.c - the evaluations for one column of the Jacobian, or for several at once. */
+#include "run.h"
+
+#define POLL_EVERY_NS 50000000 /* 50 ms: more often costs time against a busy GIL */
+#define MAX_COUNTDOWN 65536
+
+static ptrdiff_t coordinate(const fdc_job *jb, ptrdiff_t j)
+{
+    return jb->p->is_complex ? 2 * j + 1 : j;
+}
+
+static double coordinate_home(const fdc_job *jb, ptrdiff_t j)
+{
+    return jb->p->is_complex ? 0.0 : jb->p->x[j];
+}
+
+static int cancelled(fdc_worker *w)
+{
+    fdc_job *jb = w->job;
+    if (w->polls && --w->countdown <= 0) {
+        const int64_t now = fdc_clock_ns();
+        if (now - w->last_poll >= POLL_EVERY_NS) {
+            if (jb->o->poll(jb->o->poll_ctx) != 0) {
+                fdc_atomic_store_int(&jb->cancelled, 1);
+            }
+            w->last_poll = fdc_clock_ns();
+            w->interval = w->interval > 1 ? w->interval / 2 : 1;
+        } else if (now - w->last_poll < POLL_EVERY_NS / 8 && w->interval < MAX_COUNTDOWN) {
+            w->interval *= 2;
+        }
+        w->countdown = w->interval;
+    }
+    return fdc_atomic_load_int(&jb->cancelled);
+}
+
+fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail)
+{
+    const fdc_problem *p = w->job->p;
+    if (cancelled(w)) {
+        return FDC_ERR_CANCELLED;
+    }
+    w->nfev += count;
+    const int rc = p->f->eval(count, p->n, *w->x, p->m, y, p->f->ctx);
+    if (rc != 0) {
+        fail->callback_status = rc;
+        return FDC_ERR_CALLBACK;
+    }
+    return FDC_OK;
+}
+
+fdc_status fdc_fail(fdc_failure *fail, fdc_status status, ptrdiff_t j, double displacement)
+{
+    fail->status = status;
+    fail->column = j;
+    fail->displacement = displacement;
+    return status;
+}
+
+/* The displacement of point k, or 0 where it would not move. */
+static double displacement(const fdc_job *jb, const fdc_placement *at, ptrdiff_t j, int k, double *point)
+{
+    if (jb->p->is_complex) {
+        *point = at->h;
+        return at->h;
+    }
+    const double x = jb->p->x[j];
+    *point = fdc_point(at, jb->o, j, x, k);
+    return *point - x;
+}
+
+fdc_status fdc_column(fdc_worker *w, ptrdiff_t j, const fdc_placement *at, double *out, ptrdiff_t stride, int *finite,
+                      fdc_failure *fail)
+{
+    const fdc_job *jb = w->job;
+    const ptrdiff_t c = coordinate(jb, j);
+    const double home = coordinate_home(jb, j);
+    double d[FDC_MAX_POINTS];
+    for (int k = 0; k < at->scheme->npoints; k++) {
+        double point;
+        d[k] = displacement(jb, at, j, k, &point);
+        if (d[k] == 0.0) {
+            return fdc_fail(fail, FDC_ERR_STEP, j, at->h);
+        }
+        if (!fdc_same_bits((*w->x)[c], home)) {
+            return fdc_fail(fail, FDC_ERR_MUTATED, j, (*w->x)[c]);
+        }
+        (*w->x)[c] = point;
+        const fdc_status status = fdc_evaluate(w, 1, w->y + k * jb->p->m, fail);
+        if (status != FDC_OK) {
+            return fdc_fail(fail, status, j, d[k]);
+        }
+        if (!fdc_same_bits((*w->x)[c], point)) {
+            return fdc_fail(fail, FDC_ERR_MUTATED, j, (*w->x)[c]);
+        }
+        (*w->x)[c] = home;
+    }
+    *finite = fdc_combine(jb, at, w->y, d, out, stride);
+    return FDC_OK;
+}
+
+void fdc_record(fdc_job *jb, ptrdiff_t j, const fdc_placement *at, int finite)
+{
+    if (jb->step != NULL) {
+        jb->step[j] = at->h;
+    }
+    if (jb->component != NULL) {
+        jb->component[j] = (uint8_t)at->component;
+    }
+    if (!finite) {
+        jb->nonfinite[j] = 1;
+        fdc_atomic_store_int(&jb->any_nonfinite, 1);
+    }
+}
+
+/* Columns that were put aside, into a row-major Jacobian. */
+static void store_tile(const fdc_worker *w, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fdc_problem *p = w->job->p;
+    const ptrdiff_t m = p->m;
+    for (ptrdiff_t i = 0; i < m; i++) {
+        double *row = p->jac + i * p->row_stride;
+        for (ptrdiff_t j = begin; j < end; j++) {
+            row[j * p->col_stride] = w->tile[(j - begin) * m + i];
+        }
+    }
+}
+
+fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
+{
+    fdc_job *jb = w->job;
+    const fdc_problem *p = jb->p;
+    ptrdiff_t aside = begin; /* first column of the tile */
+    for (ptrdiff_t j = begin; j < end; j++) {
+        fdc_placement at;
+        fdc_status status = fdc_place(p, jb->o, j, &at);
+        if (status != FDC_OK) {
+            return fdc_fail(fail, status, j, at.h);
+        }
+        int finite = 1;
+        double *out = w->tile != NULL ? w->tile + (j - aside) * p->m : p->jac + j * p->col_stride;
+        status = fdc_column(w, j, &at, out, w->tile != NULL ? 1 : p->row_stride, &finite, fail);
+        if (status != FDC_OK) {
+            return status;
+        }
+        fdc_record(jb, j, &at, finite);
+        if (w->tile != NULL && (j + 1 - aside == FDC_TILE || j + 1 == end)) {
+            store_tile(w, aside, j + 1);
+            aside = j + 1;
+        }
+    }
+    return FDC_OK;
+}
+
+/* The points of several columns in one call. Every row of x equals the base point but for one entry. */
+fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
+{
+    fdc_job *jb = w->job;
+    const ptrdiff_t m = jb->p->m;
+    ptrdiff_t row = 0;
+    for (ptrdiff_t j = begin; j < end; j++) {
+        fdc_placement at;
+        const fdc_status status = fdc_place(jb->p, jb->o, j, &at);
+        if (status != FDC_OK) {
+            return fdc_fail(fail, status, j, at.h);
+        }
+        for (int k = 0; k < at.scheme->npoints; k++, row++) {
+            double point;
+            if (displacement(jb, &at, j, k, &point) == 0.0) {
+                return fdc_fail(fail, FDC_ERR_STEP, j, at.h);
+            }
+            (*w->x)[row * jb->width + coordinate(jb, j)] = point;
+        }
+    }
+    const fdc_status status = fdc_evaluate(w, row, w->y, fail);
+    if (status != FDC_OK) {
+        return fdc_fail(fail, status, begin, 0.0);
+    }
+    row = 0;
+    for (ptrdiff_t j = begin; j < end; j++) {
+        fdc_placement at;
+        (void)fdc_place(jb->p, jb->o, j, &at);
+        double d[FDC_MAX_POINTS];
+        const double *y = w->y + row * m;
+        for (int k = 0; k < at.scheme->npoints; k++, row++) {
+            double point;
+            d[k] = displacement(jb, &at, j, k, &point);
+            double *entry = *w->x + row * jb->width + coordinate(jb, j);
+            if (!fdc_same_bits(*entry, point)) {
+                return fdc_fail(fail, FDC_ERR_MUTATED, j, *entry);
+            }
+            *entry = coordinate_home(jb, j);
+        }
+        fdc_record(jb, j, &at, fdc_combine(jb, &at, y, d, jb->p->jac + j * jb->p->col_stride, jb->p->row_stride));
+    }
+    return FDC_OK;
+}

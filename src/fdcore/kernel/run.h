@@ -1,0 +1,85 @@
+/* run.h - one run of the perturbation loop: what its workers share, between jacobian.c, column.c and combine.c. */
+#ifndef FDCORE_RUN_H
+#define FDCORE_RUN_H
+
+#include "compat.h"
+#include "internal.h"
+
+#include <string.h>
+
+#define FDC_TILE 8 /* columns: one cache line of a row */
+
+typedef struct fdc_failure {
+    fdc_status status;
+    ptrdiff_t column;
+    double displacement;
+    int callback_status;
+} fdc_failure;
+
+typedef struct fdc_job {
+    const fdc_problem *p;
+    const fdc_options *o;
+    const double *f0;       /* (m,), where any scheme in use needs it */
+    ptrdiff_t width;        /* doubles a row of x: n, or 2n when complex */
+    ptrdiff_t rows;         /* rows of x and y that each worker has */
+    ptrdiff_t chunk;        /* columns a claim */
+    double *step;           /* (n,) or NULL */
+    uint8_t *component;     /* (n,) or NULL */
+    uint8_t *nonfinite;     /* (n,) columns to be tried again */
+    ptrdiff_t next;         /* atomic: first column not claimed */
+    ptrdiff_t nfev;         /* atomic: the helpers' evaluations */
+    int any_nonfinite;      /* atomic */
+    int cancelled;          /* atomic */
+    struct fdc_worker *caller;  /* the calling thread's worker */
+    fdc_mutex lock;         /* guards first */
+    fdc_failure first;          /* the lowest failing column's */
+} fdc_job;
+
+typedef struct fdc_worker {
+    fdc_job *job;
+    double **x;      /* rows of x; read again after each evaluation, since the callback may move it */
+    double *own_x;
+    double *y;
+    double *tile;    /* FDC_TILE columns of a row-major Jacobian, or NULL: stored together, they share cache lines */
+    ptrdiff_t nfev;
+    int polls;       /* this worker is the calling thread */
+    int countdown;   /* evaluations until the clock is read */
+    int interval;
+    int64_t last_poll;
+} fdc_worker;
+
+static inline int fdc_same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* ---- combine.c ----------------------------------------------------------------------------------------------- */
+
+/* Whether all m values are finite. */
+int fdc_finite(ptrdiff_t m, const double *values, ptrdiff_t stride);
+
+/* One column, to out[i * stride], from the values y (npoints, m) at displacements d. Returns whether all its entries
+ * are finite. */
+int fdc_combine(const fdc_job *job, const fdc_placement *at, const double *y, const double *d, double *out,
+                ptrdiff_t stride);
+
+/* ---- column.c ------------------------------------------------------------------------------------------------ */
+
+/* `count` rows of x at once; y gets (count, m). */
+fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail);
+
+/* Notes down a failure and returns its status. */
+fdc_status fdc_fail(fdc_failure *fail, fdc_status status, ptrdiff_t j, double displacement);
+
+/* Evaluates the points of column j one by one and combines them; `finite` says whether it came out finite. */
+fdc_status fdc_column(fdc_worker *w, ptrdiff_t j, const fdc_placement *at, double *out, ptrdiff_t stride, int *finite,
+                      fdc_failure *fail);
+
+/* What became of column j, for the caller's arrays. */
+void fdc_record(fdc_job *job, ptrdiff_t j, const fdc_placement *at, int finite);
+
+/* Columns begin..end: point by point, or all their points in one call. */
+fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+
+#endif
