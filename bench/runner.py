@@ -22,6 +22,7 @@ from bench.machine import Load
 
 BLOCK_SECONDS = 1e-3
 WARM_BELOW_SECONDS = 2e-2  # an untimed call goes before each block unless one call takes longer than this
+SLOW_SECONDS = 1.0  # a contender that takes longer gets one round
 MIN_ROUNDS, MAX_ROUNDS = 3, 400
 
 
@@ -183,9 +184,13 @@ class _Runner:
     contender: Contender
     timing: Timing
     timer: Callable[[int], float]
-    block: int
-    warm: bool
+    once: float  # seconds, roughly
     rounds: int = 0
+
+    def __post_init__(self) -> None:
+        self.block = max(1, round(BLOCK_SECONDS / self.once))
+        self.warm = self.once < WARM_BELOW_SECONDS
+        self.cost = self.once * (self.block + self.warm)
 
     def run(self) -> float:
         if self.warm:
@@ -205,13 +210,16 @@ def _prepare(contender: Contender, exact: Any) -> tuple[Timing, _Runner | None]:
     timing = Timing(contender.name)
     try:
         call = contender.build()
+        began = time.perf_counter()
         answer = call.answer()
+        once = time.perf_counter() - began
         if contender.answers and exact is not None:
             timing.error = relative_error(answer, exact)
         if contender.count is not None:
             timing.count = contender.count(answer)
         timer = call.timer()
-        once = timer(1)
+        if once < SLOW_SECONDS:
+            once = timer(1)
         if once < BLOCK_SECONDS:
             once = min(timer(3) / 3 for _ in range(3))
     except (ImportError, NotRunError) as reason:
@@ -220,7 +228,7 @@ def _prepare(contender: Contender, exact: Any) -> tuple[Timing, _Runner | None]:
     except Exception as failure:  # a peer that fails is a result, and must not end the run
         timing.missing = f"failed: {type(failure).__name__}: {failure}"
         return timing, None
-    return timing, _Runner(contender, timing, timer, max(1, round(BLOCK_SECONDS / once)), once < WARM_BELOW_SECONDS)
+    return timing, _Runner(contender, timing, timer, once)
 
 
 def measure(case: Case, seconds: float) -> Outcome:
@@ -235,12 +243,11 @@ def measure(case: Case, seconds: float) -> Outcome:
         if runner is not None:
             runners.append(runner)
 
-    floor_cost = floor.run() * (floor.block + floor.warm)
     targeted = {t.contender for t in case.targets} | {t.base for t in case.targets}
     shares = [3.0 if r.contender.name in targeted else 1.0 for r in runners]
     for runner, share in zip(runners, shares, strict=True):
-        cost = floor_cost + runner.run() * (runner.block + runner.warm)
-        runner.rounds = int(np.clip(seconds * share / sum(shares) / cost, MIN_ROUNDS, MAX_ROUNDS))
+        fitting = seconds * share / sum(shares) / (floor.cost + runner.cost)
+        runner.rounds = 1 if runner.once > SLOW_SECONDS else int(np.clip(fitting, MIN_ROUNDS, MAX_ROUNDS))
     rounds = max((r.rounds for r in runners), default=0)
 
     shuffle = random.Random(1).shuffle
