@@ -9,7 +9,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNEL = sorted(path.as_posix() for path in Path("src/fdcore/kernel").glob("*.c"))
-HEADERS = sorted(path.as_posix() for path in Path("src/fdcore").rglob("*.h"))
+DEPENDS = sorted(path.as_posix() for end in ("h", "pxi", "pxd") for path in Path("src/fdcore").rglob(f"*.{end}"))
 
 sanitize = os.environ.get("FDCORE_SANITIZE", "")  # for example "address,undefined" or "thread"
 coverage = bool(os.environ.get("FDCORE_COVERAGE"))
@@ -40,7 +40,7 @@ extension = Extension(
     "fdcore.fdcore",
     ["src/fdcore/fdcore.pyx", *KERNEL],
     include_dirs=["src/fdcore/include", "src/fdcore/kernel"],
-    depends=HEADERS,
+    depends=DEPENDS,
     define_macros=macros,
     extra_compile_args=compile_args,
     extra_link_args=link_args,

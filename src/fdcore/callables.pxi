@@ -1,0 +1,209 @@
+# Part of fdcore.pyx: the two kinds of callable that the kernel evaluates.
+
+def capsule_info(capsule):
+    """Address, name and context of a PyCapsule."""
+    cdef const char *name = PyCapsule_GetName(capsule)
+    cdef void *pointer = PyCapsule_GetPointer(capsule, name)
+    cdef void *context = PyCapsule_GetContext(capsule)
+    return <uintptr_t>pointer, None if name == NULL else name.decode(), <uintptr_t>context
+
+
+# By fdc_kind. The const that C declarations may add is left out.
+KINDS = (
+    "double (double)",
+    "double (double, void *)",
+    "double (int, double *)",
+    "double (int, double *, void *)",
+    "int (ptrdiff_t, double *, ptrdiff_t, double *, void *)",
+    "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)",
+)
+cdef dict _kind_numbers = {kind: number for number, kind in enumerate(KINDS)}
+
+
+@cython.final
+cdef class Native:
+    """A native callback: runs without the GIL, on any thread.
+
+    Made by `fdcore.native` and by whatever has ``__fdcore_native__``; keeps its owners alive.
+    """
+
+    cdef fdc_func func
+    cdef fdc_bridge bridge
+    cdef readonly object owner
+    cdef readonly str kind
+    cdef readonly ptrdiff_t n
+    cdef readonly ptrdiff_t m
+    cdef readonly size_t address
+    cdef public bint probed
+
+    def __init__(self, address, kind, *, user_data=0, owner=None, n=-1, m=-1, reentrant=True, batched=False):
+        cdef int number = _kind_numbers.get(kind, FDC_KIND_COUNT)
+        cdef uint32_t flags = (FDC_REENTRANT if reentrant else 0) | (FDC_BATCHED if batched else 0)
+        cdef uintptr_t where = address
+        cdef uintptr_t user = user_data
+        if fdc_bridge_init(&self.bridge, <fdc_kind>number, <plain_fn>where, <void *>user, flags, &self.func):
+            raise errors.SignatureError(f"no callback at address {address!r} with signature {kind!r}")
+        self.address = address
+        self.kind = kind
+        self.owner = owner
+        self.n = 1 if number < 2 else n
+        self.m = 1 if number < 4 else m
+        self.probed = False
+
+    def __repr__(self):
+        sizes = "".join(f", {name}={size}" for name, size in (("n", self.n), ("m", self.m)) if size >= 0)
+        return f"<fdcore native callback {self.kind!r} at {self.address:#x}{sizes}>"
+
+    def __call__(self, x):
+        """Evaluate once: a float for the scalar forms, else the array of m values."""
+        vector = as_vector(x if np.ndim(x) else [x])
+        cdef ptrdiff_t n = len(vector), m = self.m
+        if self.n >= 0 and n != self.n:
+            raise errors.ShapeError(f"x has {n} components, and this callback takes {self.n}")
+        if m < 0:
+            raise errors.ArgumentError(f"{self!r} does not say how many values it returns; use fdcore.native(..., m=...)")
+        result = _empty(m)
+        cdef const double *x_data = _data(vector.copy() if not vector.flags.writeable else vector)
+        cdef int status = self.func.eval(1, n, x_data, m, _data(result), self.func.ctx)
+        if status:
+            raise errors.CallbackError(f"the native callback returned status {status} (0 is success) at x", status)
+        return result if _kind_numbers[self.kind] >= 4 else float(result[0])
+
+
+cdef enum Mode:
+    VECTOR    # f(x) with x (n,)
+    SCALAR    # f(x) with x a Python float
+    BLOCK     # f(x) with x (k, n): vectorised
+    MAPPED    # map(f, [x, x, ...]) by somebody's workers
+
+cdef enum:
+    _RESTART = -1000  # what a thunk returns when it learns that f is less precise than the steps assume
+
+
+@cython.final
+cdef class Caller:
+    """Lets the kernel call a Python function, the GIL being held throughout.
+
+    The kernel perturbs the very array that the function is given; it is handed over again and again as long as nobody
+    else holds a reference to it, and replaced by a fresh one as soon as somebody does.
+    """
+
+    cdef object f
+    cdef Mode mode
+    cdef object map
+    cdef bint is_complex
+    cdef object array       # n or (rows, n) values, real or complex
+    cdef double *data       # its memory: the kernel's xslot
+    cdef Py_ssize_t references
+    cdef ptrdiff_t rows, n
+    cdef double precision   # 0: of a double
+    cdef bint may_restart
+
+    def __cinit__(self, f, Mode mode, map, bint is_complex):
+        self.f = f
+        self.mode = mode
+        self.map = map
+        self.is_complex = is_complex
+        self.rows = self.n = -1
+
+    cdef int reserve(self, ptrdiff_t rows, ptrdiff_t n) except -1:
+        """Have an array of this size that nobody else holds."""
+        if self.array is not None and self.rows == rows and self.n == n and Py_REFCNT(self.array) == self.references:
+            return 0
+        self.array = None
+        cdef object shape = n
+        if self.mode == BLOCK or self.mode == MAPPED:
+            shape = (rows, n)
+        self.array = _empty(shape, _complex128 if self.is_complex else _float64)
+        self.data = _data(self.array)
+        self.references = Py_REFCNT(self.array)
+        self.rows = rows
+        self.n = n
+        return 0
+
+    cdef inline int release(self) except -1:
+        """After an evaluation: if somebody kept the array, they keep it, and the kernel gets a copy."""
+        if Py_REFCNT(self.array) == self.references:
+            return 0
+        cdef double *old = self.data
+        kept = self.array
+        self.reserve(self.rows, self.n)
+        memcpy(self.data, old, self.rows * self.n * (16 if self.is_complex else 8))
+        return 0
+
+    cdef int take(self, PyObject *result, ptrdiff_t count, ptrdiff_t m, double *y) except -1:
+        """Copy what f returned to y (count, m)."""
+        cdef Py_buffer view
+        cdef ptrdiff_t i, size = count * m
+        cdef double *values
+        if size == 1 and not self.is_complex and PyFloat_Check(result):
+            y[0] = PyFloat_AsDouble(result)
+            return 0
+        if isinstance(<object>result, _ndarray) and not self.is_complex:
+            PyObject_GetBuffer(<object>result, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+            try:
+                if _is_double(&view) and (
+                    (count == 1 and self.mode == VECTOR and (view.ndim == 1 or view.ndim == 0 and m == 1)
+                     and view.len == 8 * m)
+                    or (self.mode == BLOCK and view.ndim == 2 and view.shape[0] == count and view.shape[1] == m)
+                    or (self.mode == BLOCK and view.ndim == 1 and m == 1 and view.shape[0] == count)
+                ) and (view.ndim == 0 or view.strides[view.ndim - 1] == 8
+                       and (view.ndim == 1 or view.strides[0] == 8 * m)):
+                    memcpy(y, view.buf, size * 8)
+                    return 0
+            finally:
+                PyBuffer_Release(&view)
+        converted, precision = values_of(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
+        if precision > self.precision and self.may_restart:
+            self.precision = precision
+            return _RESTART
+        values = _data(converted)
+        for i in range(size):
+            y[i] = values[2 * i + 1] if self.is_complex else values[i]
+        return 0
+
+    cdef int evaluate(self, ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y) except -1:
+        cdef PyObject *result
+        cdef int status
+        cdef ptrdiff_t i
+        if self.mode == VECTOR:
+            result = call_raw(<PyObject *>self.f, <PyObject *>self.array, NULL)
+        elif self.mode == SCALAR:
+            argument = complex(x[0], x[1]) if self.is_complex else x[0]
+            result = call_raw(<PyObject *>self.f, <PyObject *>argument, NULL)
+        elif self.mode == BLOCK:
+            block = self.array if count == self.rows else self.array[:count]
+            result = call_raw(<PyObject *>self.f, <PyObject *>block, NULL)
+            block = None
+        else:
+            points = [self.array[i].copy() for i in range(count)]
+            values = list(self.map(self.f, points))
+            if len(values) != count:
+                raise errors.ShapeError(f"workers gave {len(values)} results for {count} points; its map must keep all")
+            for i in range(count):
+                status = self.take(<PyObject *>values[i], 1, m, y + i * m)
+                if status != 0:
+                    return status
+            self.may_restart = False
+            return 0
+        if result == NULL:
+            if not PyErr_ExceptionMatches(_EvaluationError):
+                return -1
+            PyErr_Clear()
+            for i in range(count * m):
+                y[i] = NAN
+            self.release()
+            return 0
+        try:
+            status = self.take(result, count, m, y)
+        finally:
+            Py_DECREF(<object>result)
+        if self.mode != SCALAR:
+            self.release()
+        self.may_restart = False
+        return status
+
+
+cdef int _call_python(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) except -1:
+    """The fdc_fn of a Python function; an exception stays set on this thread until the kernel has returned."""
+    return (<Caller>ctx).evaluate(count, n, x, m, y)
