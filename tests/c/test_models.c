@@ -8,14 +8,12 @@
 
 enum { ROWS = 23, MAX_COLS = 19 };
 
-static double uniform(unsigned *state)
-{
+static double uniform(unsigned *state) {
     *state = *state * 1664525u + 1013904223u;
     return (double)*state / 4294967296.0 * 4.0 - 2.0;
 }
 
-static double reference(const fdc_regression *data, const double *x, int logistic)
-{
+static double reference(const fdc_regression *data, const double *x, int logistic) {
     const double *coef = x + data->intercept;
     long double total = 0.0L, penalty = 0.0L;
     for (ptrdiff_t i = 0; i < data->rows; i++) {
@@ -31,9 +29,9 @@ static double reference(const fdc_regression *data, const double *x, int logisti
     return (double)(total / (long double)data->rows + data->l2 / 2.0L * penalty);
 }
 
-static void test_values(void)
-{
-    double *X = malloc(sizeof *X * ROWS * MAX_COLS); /* exactly as large as said, so that a sanitizer sees a step over */
+static void test_values(void) {
+    double *X =
+        malloc(sizeof *X * ROWS * MAX_COLS); /* exactly as large as said, so that a sanitizer sees a step over */
     double y[ROWS], points[2 * (MAX_COLS + 1)], got[2];
     unsigned state = 1;
     CHECK(X != NULL);
@@ -63,8 +61,7 @@ static void test_values(void)
     free(X);
 }
 
-static void test_extremes(void)
-{
+static void test_extremes(void) {
     const double X[] = {1.0}, zero[] = {0.0}, one[] = {1.0};
     const fdc_regression below = {1, 1, X, zero, 0.0, 0}, above = {1, 1, X, one, 0.0, 0};
     const double big = 1e300, small = -1e300, nan_ = NAN, inf = INFINITY;
@@ -79,8 +76,7 @@ static void test_extremes(void)
     CHECK(fdc_linear_loss(1, 1, &nan_, 1, &got, (void *)&below) == 0 && isnan(got));
 }
 
-static void test_bad_arguments(void)
-{
+static void test_bad_arguments(void) {
     const double X[] = {1.0, 2.0}, y[] = {0.0}, x[] = {1.0, 1.0, 1.0};
     const fdc_regression data = {1, 2, X, y, 0.0, 1};
     double got[2] = {7.0, 7.0};
@@ -92,8 +88,7 @@ static void test_bad_arguments(void)
     CHECK(fdc_linear_loss(1, 3, x, 1, got, (void *)&data) == 0 && got[0] == 16.0);
 }
 
-static void test_sum(void)
-{
+static void test_sum(void) {
     fdc_sum sum = {0.0, 0.0};
     fdc_sum_add(&sum, 1.0);
     for (int i = 0; i < 1000000; i++) {
@@ -102,16 +97,14 @@ static void test_sum(void)
     CHECK(fabs(fdc_sum_value(&sum) - (1.0 + 1e-11)) <= DBL_EPSILON);
 }
 
-static void test_find(void)
-{
+static void test_find(void) {
     CHECK(fdc_model_find("linear") == fdc_linear_loss);
     CHECK(fdc_model_find("logistic") == fdc_logistic_loss);
     CHECK(fdc_model_find("") == NULL);
     CHECK(fdc_model_find("Linear") == NULL);
 }
 
-int main(void)
-{
+int main(void) {
     RUN(test_values);
     RUN(test_extremes);
     RUN(test_bad_arguments);
