@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fdcore.callbacks import native
-from fdcore.differentiate import gradient, jacobian
+from fdcore.differentiate import derivative, gradient, jacobian
 from fdcore.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -58,9 +58,10 @@ __all__ = [
     "ShapeError",
     "SignatureError",
     "Status",
-    "StepError",
     "Stencil",
+    "StepError",
     "build_config",
+    "derivative",
     "get_include",
     "gradient",
     "jacobian",

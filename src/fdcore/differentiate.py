@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fdcore import callbacks
+from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ShapeError
-from fdcore.plan import Gradient, Jacobian, full_output as _full
+from fdcore.plan import Gradient, Jacobian, Pointwise
+from fdcore.plan import full_output as _full
 from fdcore.tree import Tree, flatten
 
 Array = NDArray[np.float64]
@@ -24,6 +27,98 @@ class _OfTree:
 
     def __call__(self, x: Array) -> Any:
         return self.f(self.tree.unflatten(x))
+
+
+def derivative(
+    f: Any,
+    x: ArrayLike,
+    *,
+    order: int = 1,
+    method: str = "central",
+    accuracy: int | None = None,
+    step: ArrayLike | None = None,
+    rel_step: ArrayLike | None = None,
+    abs_step: ArrayLike | None = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    full_output: bool = False,
+    out: Array | None = None,
+) -> Any:
+    """Derivative of a scalar function of one variable, by finite differences.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x, *args, **kwargs) -> float`` for a float x.
+    x : float or array_like
+        Where; each entry by itself. Never changed.
+    order : int, default 1
+        Order of the derivative, 1 to 8.
+    method, accuracy
+        As for `gradient`; "complex" has order 1 only.
+    step, rel_step, abs_step, bounds
+        As for `gradient`; a number, or one for each entry of x.
+    args, kwargs
+        What f gets after x.
+    full_output : bool, default False
+        Return a `Result` with error bars; costs as many evaluations again, and f(x).
+    out : ndarray, optional
+        float64 array of x's shape that gets the result.
+
+    Returns
+    -------
+    float, ndarray or Result
+        A float for a scalar x, else of x's shape.
+
+    Notes
+    -----
+    Cost for each entry of x: central of order d and accuracy p ``2 * ((d + 1) // 2) + p - 2`` evaluations, and f(x)
+    where d is even; forward and backward ``d + p``. Weights are exact rationals (see `weights`); the step balances
+    truncation and rounding: see `Stencil.step`. Errors are those of `gradient`.
+
+    Examples
+    --------
+    >>> import math, fdcore as fd
+    >>> round(fd.derivative(math.sin, 0.0), 9)
+    1.0
+    >>> fd.derivative(math.exp, [0.0, 1.0], order=2, accuracy=4).round(7)
+    array([1.       , 2.7182818])
+    """
+    points = np.asarray(x)
+    shape = points.shape
+    settings = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
+    flat_settings = {
+        name: value if value is None or np.ndim(value) == 0 else np.ravel(value) for name, value in settings.items()
+    }
+    plan = Pointwise(f, method=method, accuracy=accuracy, bounds=bounds, args=args, kwargs=kwargs, **flat_settings)
+    if order != 1:
+        if order not in range(2, 9):
+            raise ArgumentError(f"order must be 1 to 8, not {order!r}")
+        if plan.name == "complex":
+            raise ArgumentError("method='complex' gives first derivatives only; use a central rule for higher ones")
+        plan.use_order(order)
+    if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape):
+        raise ShapeError(f"out must be a float64 array of x's shape, {shape}")
+    vector = np.array(as_vector(points.reshape(-1)))
+
+    def shaped(values: Any) -> Any:
+        return values.reshape(shape) if shape else values[0].item()
+
+    if full_output:
+        result = plan.full_at(vector, (), order)
+        value = result.value
+        result = replace(
+            result, **{name: shaped(getattr(result, name)) for name in ("value", "error", "step", "status")}
+        )
+    else:
+        value = np.empty(vector.size)
+        plan.pointwise(vector, out=value)
+    if out is not None:
+        out[...] = value.reshape(shape)
+        if not full_output:
+            return out
+    return result if full_output else shaped(value)
 
 
 def gradient(
@@ -105,24 +200,22 @@ def gradient(
     """
     flat, tree = _flat(x)
     plan = Gradient(
-        f if tree is None else _on_tree(f, tree, x, vectorized),
+        f if tree is None else _on_tree(f, tree, vectorized),
         method=method, accuracy=accuracy, step=_flat_setting(step, tree), rel_step=_flat_setting(rel_step, tree),
         abs_step=_flat_setting(abs_step, tree), bounds=bounds, args=args, kwargs=kwargs, workers=workers,
         vectorized=vectorized,
     )  # fmt: skip
     if tree is None:
-        return _full(plan, flat, (), out) if full_output else plan(flat, out=out)
-    target = None
-    if out is not None:
-        if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != np.shape(x):
-            raise ShapeError(f"out must be a float64 array of x's shape, {np.shape(x)}")
+        return _full(plan, as_vector(flat), (), out) if full_output else plan(flat, out=out)
+    if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != np.shape(x)):
+        raise ShapeError(f"out must be a float64 array of x's shape, {np.shape(x)}")
     if full_output:
-        result = _full(plan, flat, (), target)
-        parts = {name: _unflat(getattr(result, name), tree, x) for name in ("value", "error", "step", "status")}
+        result = _full(plan, flat)
+        parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
         if out is not None:
             out[...] = parts["value"]
         return replace(result, **parts)
-    value = _unflat(plan(flat), tree, x)
+    value = _unflat(plan(flat), tree)
     if out is not None:
         out[...] = value
         return out
@@ -188,27 +281,27 @@ def jacobian(
 
 
 def _flat(x: Any) -> tuple[Array, Tree | None]:
-    """x as a vector, and its structure where it is not a plain one."""
+    """X as a vector, and its structure where it is not a plain one."""
     if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype != object:
         return x, None
     return flatten(x)
 
 
-def _on_tree(f: Any, tree: Tree, x: Any, vectorized: bool) -> Any:
+def _on_tree(f: Any, tree: Tree, vectorized: bool) -> Any:
     if vectorized:
         raise ArgumentError("vectorized needs x to be a vector of shape (n,)")
-    from fdcore import callbacks
-
     native = callbacks.recognise(f)
     return native if native is not None else _OfTree(f, tree)
 
 
 def _flat_setting(value: Any, tree: Tree | None) -> Any:
     """Give a step per component, in the shape of x, as a vector."""
-    if tree is None or value is None or np.ndim(value) == 0 and not isinstance(value, dict):
+    if tree is None or value is None or (np.ndim(value) == 0 and not isinstance(value, dict)):
         return value
     return flatten(value)[0]
 
 
-def _unflat(value: Any, tree: Tree, x: Any) -> Any:
-    return tree.unflatten(value)
+def _unflat(value: Array, tree: Tree) -> Any:
+    """Turn a vector into the structure of x; an array where x was a list of numbers, a float where it was a number."""
+    built = tree.unflatten(value)
+    return built.item() if tree.is_array and built.ndim == 0 else built

@@ -107,7 +107,9 @@ def status_error(
         return error(f"{where} is not finite; derivatives are taken at finite points only")
     if error is CallbackError:
         place = f"with {where} moved by {displacement:.6g}" if column >= 0 else "at x"
-        return CallbackError(f"the native callback returned status {callback_status} (0 is success) {place}", callback_status)
+        return CallbackError(
+            f"the native callback returned status {callback_status} (0 is success) {place}", callback_status
+        )
     if error is NonFiniteError:
         if column < 0:
             return error("f(x) is NaN or inf, so there is no derivative at x; check x, or what f does there")

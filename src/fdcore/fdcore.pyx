@@ -120,6 +120,7 @@ cdef const char *status_message(fdc_status status) noexcept nogil:
 
 # ---- arrays in and out -----------------------------------------------------------------------------------------------
 
+cdef double DOUBLE_PRECISION = 2.0**-53
 cdef object _empty = np.empty
 cdef object _ndarray = np.ndarray
 cdef object _float64 = np.dtype(np.float64)
@@ -175,20 +176,23 @@ cdef class Engine:
     cdef fdc_problem problem
     cdef Mode mode
     cdef object map
-    cdef bint is_jacobian
+    cdef readonly bint is_jacobian
     cdef bint fixed_precision
     cdef dict given                 # per-component settings by name, scalars or arrays
     cdef tuple arrays               # the same, expanded to n components
     cdef ptrdiff_t arrays_n
-    cdef tuple rule                 # (method, accuracy) of a first-derivative scheme, or () where schemes are given
+    cdef int rule                   # method of a first-derivative scheme, or -1 where schemes are given
+    cdef readonly str name          # of the method
+    cdef readonly int accuracy      # order of the truncation error
+    cdef readonly bint bounded
     cdef Caller spare               # the last run's, to be used again
 
-    def _configure(self, f, *, method, accuracy, jac, mode="vector", map=None, workers=1, precision=0.0,
-                   is_complex=False, settings=None):
+    def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
+                   bint is_complex, settings, bint bounded):
         """Set up; called once, by the constructor of a plan.
 
-        `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings` may hold rel_step, abs_step, lower and upper, each a
-        float or an (n,) array.
+        `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings` may hold
+        rel_step, abs_step, lower and upper, each a float or an (n,) array.
         """
         cdef fdc_scheme *s = &self.problem.scheme[0]
         memset(&self.problem, 0, sizeof(self.problem))
@@ -201,7 +205,10 @@ cdef class Engine:
         self.is_jacobian = jac
         self.m = -1 if jac else 1
         self.map = map
-        self.mode = {"vector": VECTOR, "scalar": SCALAR, "block": BLOCK, "mapped": MAPPED}[mode]
+        self.mode = VECTOR if mode == "vector" else SCALAR if mode == "scalar" else BLOCK if mode == "block" else MAPPED
+        self.name = name
+        self.accuracy = accuracy
+        self.bounded = bounded
         self.given = settings
         self.arrays_n = -1
         self.problem.is_complex = is_complex
@@ -220,39 +227,52 @@ cdef class Engine:
             s.form, s.npoints, s.order, s.accuracy, s.rule = FDC_IMAGINARY, 1, 1, 2, 1e-20
             s.offset[0] = s.weight[0] = 1.0
             self.problem.nschemes = 1
-            self.rule = ()
+            self.rule = -1
         else:
-            self.rule = (method, accuracy)
+            self.rule = method
             self.schemes(precision)
 
     cdef int schemes(self, double precision) except -1:
-        if self.rule:
-            method, accuracy = self.rule
-            if fdc_scheme_first(method, accuracy, precision, &self.problem.scheme[0]):
+        """Choose stencils and rule steps for values of f with this unit roundoff."""
+        cdef int method = self.rule, accuracy = self.accuracy, k
+        cdef fdc_scheme *s
+        if method >= 0:
+            if fdc_scheme_first(<fdc_method>method, accuracy, precision, &self.problem.scheme[0]):
                 raise errors.ArgumentError(f"no stencil for method {method} with accuracy {accuracy}")
             fdc_scheme_first(FDC_FORWARD, accuracy, precision, &self.problem.scheme[1])
             fdc_scheme_first(FDC_BACKWARD, accuracy, precision, &self.problem.scheme[2])
             self.problem.nschemes = 3
+        elif not self.problem.is_complex:
+            for k in range(self.problem.nschemes):
+                s = &self.problem.scheme[k]
+                s.rule *= (precision / max(self.precision, DOUBLE_PRECISION)) ** (1.0 / (s.order + s.accuracy))
         return 0
 
-    def _configure_stencil(self, offsets, weights, int order, int accuracy, double step):
-        """Replace the scheme by any stencil: offsets and weights as floats, the rule step for max(1, abs(x)) = 1."""
-        cdef fdc_scheme *s = &self.problem.scheme[0]
-        cdef int k = 0
-        memset(s, 0, sizeof(s[0]))
-        s.form, s.order, s.accuracy, s.rule = FDC_WEIGHTS, order, accuracy, step
-        for offset, weight in zip(offsets, weights, strict=True):
-            if offset == 0:
-                s.uses_center, s.center_weight = 1, weight
-                continue
-            if k == FDC_MAX_POINTS:
-                raise errors.ArgumentError(f"a stencil has at most {FDC_MAX_POINTS} points besides x itself")
-            s.offset[k], s.weight[k] = offset, weight
-            k += 1
-        s.npoints = k
-        s.lowest, s.highest = min(0.0, *offsets), max(0.0, *offsets)
-        self.problem.nschemes = 1
-        self.rule = ()
+    def _use_stencils(self, stencils):
+        """Replace the schemes: the one asked for, then optionally forward and backward ones of the same order.
+
+        Each is ``(offsets, weights, order, accuracy, step)`` in floats, `step` being the rule step where abs(x) <= 1
+        and f is as precise as a double.
+        """
+        cdef fdc_scheme *s
+        cdef int k
+        self.problem.nschemes = len(stencils)
+        for number, (offsets, weights, order, accuracy, step) in enumerate(stencils):
+            s = &self.problem.scheme[number]
+            memset(s, 0, sizeof(s[0]))
+            s.form, s.order, s.accuracy, s.rule = FDC_WEIGHTS, order, accuracy, step
+            k = 0
+            for offset, weight in zip(offsets, weights, strict=True):
+                if offset == 0:
+                    s.uses_center, s.center_weight = 1, weight
+                    continue
+                if k == FDC_MAX_POINTS:
+                    raise errors.ArgumentError(f"a stencil has at most {FDC_MAX_POINTS} points besides x itself")
+                s.offset[k], s.weight[k] = offset, weight
+                k += 1
+            s.npoints = k
+            s.lowest, s.highest = min(0.0, *offsets), max(0.0, *offsets)
+        self.rule = -1
 
     cdef int expand(self, ptrdiff_t n, fdc_options *o) except -1:
         """Point the options at per-component settings of n entries."""
@@ -362,9 +382,9 @@ cdef class Engine:
     cdef int learn(self, double precision) except -1:
         """The type that f returns has this unit roundoff: larger steps."""
         if precision > self.precision and not self.fixed_precision:
+            self.schemes(precision)
             self.precision = precision
             self.options.precision = precision
-            self.schemes(precision)
         return 0
 
     def base(self, x, args=()):

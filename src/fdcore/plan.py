@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
+from fdcore.coerce import as_vector, bind
 from fdcore.errors import ArgumentError, ArgumentTypeError
 from fdcore.fdcore import Engine, Native, cpu_count
 from fdcore.results import Result
-from fdcore.steps import settings
 from fdcore.stencils import Stencil, central, one_sided
+from fdcore.steps import settings
 
 Array = NDArray[np.float64]
 
@@ -34,7 +37,9 @@ def _rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
     name = _ALIASES.get(method, method) if isinstance(method, str) else method
     if name == "complex":
         if accuracy not in (None, 2):
-            raise ArgumentError(f"accuracy={accuracy!r}: the complex step has no truncation error to choose an order for")
+            raise ArgumentError(
+                f"accuracy={accuracy!r}: the complex step has no truncation error to choose an order for"
+            )
         return name, _CENTRAL, 2
     if name not in _METHODS:
         known = ", ".join(repr(known) for known in (*_METHODS, "complex", *_ALIASES))
@@ -47,44 +52,60 @@ def _rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
     return name, number, int(accuracy)
 
 
-def _workers(workers: Any, native: bool) -> tuple[int, Callable[..., Any] | None]:
-    """Threads for the kernel, and somebody's map for a Python callable."""
-    if workers is None:
-        return (-cpu_count() if native else 1), None
-    if isinstance(workers, (int, np.integer)) and not isinstance(workers, bool):
-        if workers == -1:
-            return cpu_count(), None
-        if workers < 1:
-            raise ArgumentError(f"workers must be a number of threads >= 1, -1 for all processors, or have a map; not {workers!r}")
-        return int(workers), None
-    mapper = getattr(workers, "map", workers)
-    if not callable(mapper):
-        raise ArgumentTypeError(f"workers must be an int, an executor, or a function like map; not {workers!r}")
-    if native:
-        raise ArgumentError("workers must be an int for a native callable: it runs on fdcore's own threads")
-    return 1, mapper
+# Where the caller does not say: every processor, if the kernel finds the work worth it.
+_ALL_IF_WORTH_IT = -cpu_count()
 
 
-def _threaded(workers: int) -> tuple[int, Callable[..., Any] | None]:
-    """Threads for a Python callable: none while there is a GIL, where they would only take turns."""
-    import sys
+def _threads(workers: Any) -> int | None:
+    """Read an int number of workers; None for anything else."""
+    if not isinstance(workers, (int, np.integer)) or isinstance(workers, bool):
+        return None
+    if workers == -1:
+        return cpu_count()
+    if workers < 1:
+        raise ArgumentError(
+            f"workers must be a number of threads >= 1, -1 for all processors, or have a map; not {workers!r}"
+        )
+    return int(workers)
 
-    if workers == 1 or getattr(sys, "_is_gil_enabled", lambda: True)():
-        return 1, None
-    from concurrent.futures import ThreadPoolExecutor
+
+def _native_workers(workers: Any) -> int:
+    threads = _threads(workers)
+    if threads is None:
+        raise ArgumentError(
+            f"workers must be an int for a native callable, which runs on fdcore's threads; not {workers!r}"
+        )
+    return threads
+
+
+def _python_workers(workers: Any) -> Callable[..., Any] | None:
+    """Find the map that evaluates a Python callable at many points; None: one point after another.
+
+    With a GIL, threads would only take turns, so an int number of workers is for free-threaded Python.
+    """
+    threads = _threads(workers)
+    if threads is None:
+        mapper = getattr(workers, "map", workers)
+        if not callable(mapper):
+            raise ArgumentTypeError(f"workers must be an int, an executor, or a function like map; not {workers!r}")
+        return cast("Callable[..., Any]", mapper)
+    if threads == 1 or getattr(sys, "_is_gil_enabled", lambda: True)():
+        return None
 
     def run(f: Callable[[Array], Any], points: list[Array]) -> list[Any]:
         # Each thread makes its own x: threads that share objects slow each other down.
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(lambda x: f(x.copy()), points))
 
-    return 1, run
+    return run
 
 
 class _Plan(Engine):
     """What Gradient and Jacobian share."""
 
-    _jac: bool
+    __slots__ = ()
+    _jac: ClassVar[bool] = False
+    _mode: ClassVar[str] = "vector"
 
     def __init__(
         self,
@@ -103,11 +124,8 @@ class _Plan(Engine):
     ) -> None:
         name, number, order = _rule(method, accuracy)
         given = settings(step, rel_step, abs_step, bounds)
-        native = f if isinstance(f, Native) else callbacks.recognise(f)
-        if native is None and not callable(f):
-            raise ArgumentTypeError(f"f must be callable or a native callback, not {type(f).__name__}")
-        threads, mapper = _workers(workers, native is not None) if workers is not None or native is not None else (1, None)
-        mode = "vector"
+        native = f if type(f) is Native else callbacks.recognise(f)
+        mapper = None
         if native is not None:
             if args or kwargs:
                 raise ArgumentError("args and kwargs are for Python callables; give a native one user_data")
@@ -115,34 +133,29 @@ class _Plan(Engine):
                 raise ArgumentError("vectorized is for Python callables; a native one is called point by point")
             if name == "complex":
                 raise ArgumentError("method='complex' needs a Python callable; a native one takes real numbers only")
-            f = native
+            threads = _native_workers(workers) if workers is not None else _ALL_IF_WORTH_IT
+            mode, target = "vector", native
         else:
-            if args or kwargs:
-                f = _Bound(f, args, kwargs)
-            if mapper is None and threads > 1:
-                threads, mapper = _threaded(threads)
-            mode = "block" if vectorized else "mapped" if mapper is not None else "vector"
-        self._name, self._accuracy, self._bounded = name, order, given is not None and "lower" in given
+            if not callable(f):
+                raise ArgumentTypeError(f"f must be callable or a native callback, not {type(f).__name__}")
+            threads = 1
+            target = _Bound(f, args, kwargs) if args or kwargs else f
+            if workers is not None:
+                mapper = _python_workers(workers)
+            mode = "block" if vectorized else self._mode if mapper is None else "mapped"
         self._configure(
-            f,
-            method=number,
-            accuracy=order,
-            jac=self._jac,
-            mode=mode,
-            map=mapper,
-            workers=threads,
-            is_complex=name == "complex",
-            settings=given,
-        )
+            target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
+            given is not None and "lower" in given,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         f = self.native if self.native is not None else self.f
-        return f"{type(self).__name__}({f!r}, method={self._name!r}, accuracy={self._accuracy})"
+        return f"{type(self).__name__}({f!r}, method={self.name!r}, accuracy={self.accuracy})"
 
     @property
     def method(self) -> str:
         """Method and order of accuracy, in words."""
-        return "complex step" if self._name == "complex" else f"{self._name}, accuracy {self._accuracy}"
+        return "complex step" if self.name == "complex" else f"{self.name}, accuracy {self.accuracy}"
 
     def full(self, x: ArrayLike, *args: Any, out: Array | None = None) -> Result:
         """Differentiate at x and say how well: the `Result` of ``full_output=True``.
@@ -150,8 +163,7 @@ class _Plan(Engine):
         Costs as many evaluations again as a call, and f(x): the derivative is taken with a second step for the error
         bar.
         """
-        vector = np.array(x, dtype=np.float64)
-        return full_output(self, vector, ((args, {}) if args else ()), out)
+        return full_output(self, as_vector(x), ((args, {}) if args else ()), out)
 
 
 class Gradient(_Plan):
@@ -178,7 +190,7 @@ class Gradient(_Plan):
     True
     """
 
-    _jac = False
+    __slots__ = ()
 
 
 class Jacobian(_Plan):
@@ -206,7 +218,38 @@ class Jacobian(_Plan):
            [4., 0.]])
     """
 
+    __slots__ = ()
     _jac = True
+
+
+class Pointwise(_Plan):
+    """Plan of a derivative of f: R -> R, taken at one point after another; what `derivative` uses."""
+
+    __slots__ = ()
+    _mode = "scalar"
+
+    def use_order(self, order: int) -> None:
+        """Take the derivative of this order, with the same method and accuracy."""
+        rules = [_rule_of(self.name, order, self.accuracy)]
+        if self.name != "complex":
+            rules += [one_sided(order, self.accuracy, sign) for sign in (1, -1)]
+        self._use_stencils([_floats(rule) for rule in rules])
+
+    def full_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
+        """Differentiate at each of the points and say how well."""
+        evaluate = self.native if self.native is not None else bind(self.f, args or ((), {}))
+        f0 = np.array([evaluate(float(x)) for x in points], dtype=np.float64)
+
+        def run(scale: float, step: Array, status: NDArray[np.uint8]) -> tuple[Array, int]:
+            value = np.empty(points.size)
+            return value, self.pointwise(points, args=args, out=value, scale=scale, step=step, component=status)
+
+        return _with_bars(self, points.size, run, f0, points.size, order)
+
+
+def _floats(rule: Stencil) -> tuple[tuple[float, ...], tuple[float, ...], int, int, float]:
+    offsets, weights = (tuple(map(float, numbers)) for numbers in (rule.offsets, rule.weights))
+    return offsets, weights, rule.order, rule.accuracy, rule.step()
 
 
 class _Bound:
@@ -222,44 +265,48 @@ class _Bound:
         return repr(self.f)
 
 
-def _norm(name: str, accuracy: int) -> float:
-    """Sum of the absolute weights of a first-derivative rule."""
-    if name == "complex":
-        return 1.0
-    rule: Stencil = (
-        one_sided(1, accuracy, -1 if name == "backward" else 1) if name in ("forward", "backward") else central(1, accuracy)
-    )
-    return rule.norm
-
-
-def error_bar(
-    value: Array, other: Array, step: Array, other_step: Array, accuracy: int, norm: float, f_error: Array
-) -> Array:
-    """Error bar of `value` from the same derivative with another step.
-
-    Truncation is proportional to ``step**accuracy``, so the disagreement tells it; doubled, since the next term is
-    neglected. The rounding floor is what errors of f's values, `f_error`, can do at most.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.abs(1.0 - (other_step / step) ** accuracy)
-        truncation = np.where(value == other, 0.0, 2.0 * np.abs(value - other) / share)
-        return truncation + norm * f_error / step
+def _rule_of(name: str, order: int, accuracy: int) -> Stencil:
+    if name in ("forward", "backward"):
+        return one_sided(order, accuracy, 1 if name == "forward" else -1)
+    return central(order, accuracy)
 
 
 def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | None = None) -> Result:
     """Run a plan at x with two steps and put together its `Result`."""
-    n = x.size
     f0 = plan.base(x, args)
+
+    def run(scale: float, step: Array, status: NDArray[np.uint8]) -> tuple[Array, int]:
+        target = out if scale == 1.0 else None
+        return plan.evaluate(x, args=args, f0=f0, out=target, scale=scale, step=step, component=status)
+
+    return _with_bars(plan, x.size, run, f0[:, None] if plan.is_jacobian else f0[0], 1, 1)
+
+
+def _with_bars(
+    plan: _Plan,
+    n: int,
+    run: Callable[[float, Array, NDArray[np.uint8]], tuple[Array, int]],
+    f0: Any,
+    nfev: int,
+    order: int,
+) -> Result:
+    """Differentiate with two steps; the second tells the error of the first.
+
+    Truncation is proportional to ``step**accuracy``, so the disagreement tells it; doubled, since the next term is
+    neglected. The rounding floor is what errors of one unit in the last place of f's values can do at most. Where
+    bounds leave room for one step only, the bar is infinite: nothing is known.
+    """
     step, other_step = np.empty(n), np.empty(n)
     status, other_status = np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.uint8)
-    value, nfev = plan.evaluate(x, args=args, f0=f0, out=out, step=step, component=status)
+    value, first = run(1.0, step, status)
+    other, second = run(0.5 if plan.bounded else 2.0, other_step, other_status)
     eps = 2.0 * max(plan.precision, 2.0**-53)
-    scale = 0.5 if plan._bounded else 2.0
-    other, more = plan.evaluate(x, args=args, f0=f0, scale=scale, step=other_step, component=other_status)
-    if plan._name == "complex":
+    if plan.name == "complex":
         error = 4.0 * eps * np.abs(value) + np.abs(value - other)
     else:
-        f_error = eps * np.abs(f0)
-        f_error = f_error[:, None] if value.ndim == 2 else f_error[0]
-        error = error_bar(value, other, step, other_step, plan._accuracy, _norm(plan._name, plan._accuracy), f_error)
-    return Result(value, error, step, 1 + nfev + more, status, plan.method)
+        norm = _rule_of(plan.name, order, plan.accuracy).norm
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.abs(1.0 - (other_step / step) ** plan.accuracy)
+            truncation = np.where(share > 0.0, 2.0 * np.abs(value - other) / share, np.inf)
+        error = truncation + norm * eps * np.abs(f0) / step**order
+    return Result(value, error, step, nfev + first + second, status, plan.method)

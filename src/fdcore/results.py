@@ -48,5 +48,7 @@ class Result:
 
     def __repr__(self) -> str:
         with np.printoptions(threshold=10, precision=8):
-            rows = (f"{name:>8}: {getattr(self, name)}" for name in ("value", "error", "step", "nfev", "status", "method"))
+            rows = (
+                f"{name:>8}: {getattr(self, name)}" for name in ("value", "error", "step", "nfev", "status", "method")
+            )
             return "\n".join(rows)

@@ -57,6 +57,8 @@ def settings(
     dict or None
         Arrays under the kernel's names (rel_step, abs_step, lower, upper); None if nothing was given.
     """
+    if step is None and rel_step is None and abs_step is None and bounds is None:
+        return None
     given = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
     stated = [name for name, value in given.items() if value is not None]
     if len(stated) > 1:
@@ -68,7 +70,7 @@ def settings(
     if bounds is not None:
         lower, upper = _bounds(bounds)
         result["lower"], result["upper"] = lower, upper
-    return result or None
+    return result
 
 
 def _bounds(bounds: Any) -> tuple[np.ndarray, np.ndarray]:

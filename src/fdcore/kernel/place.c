@@ -28,6 +28,15 @@ static double wanted_step(const fdc_problem *problem, const fdc_options *options
     return scale * problem->scheme[0].rule * fmax(1.0, size);
 }
 
+/* For rules that divide by h^order: the multiple of the points' spacing nearest to h, so that x + k * h is exact. */
+static double representable(const fdc_scheme *scheme, double x, double h)
+{
+    const double far = fabs(x) + fmax(scheme->highest, -scheme->lowest) * h;
+    const volatile double reached = far + h;
+    const double rounded = reached - far;
+    return rounded > 0.0 ? rounded : h;
+}
+
 static int fits(const fdc_scheme *scheme, double x, double h, double lower, double upper)
 {
     return x + scheme->lowest * h >= lower && x + scheme->highest * h <= upper;
@@ -36,8 +45,11 @@ static int fits(const fdc_scheme *scheme, double x, double h, double lower, doub
 fdc_status fdc_place(const fdc_problem *problem, const fdc_options *options, ptrdiff_t j, fdc_placement *placement)
 {
     const double x = problem->x[j];
-    const double h = wanted_step(problem, options, j);
     const fdc_scheme *own = &problem->scheme[0];
+    double h = wanted_step(problem, options, j);
+    if (own->form == FDC_WEIGHTS) {
+        h = representable(own, x, h);
+    }
     placement->scheme = own;
     placement->h = h;
     placement->component = FDC_AT_RULE;
