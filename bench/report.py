@@ -8,6 +8,7 @@ from typing import Any
 from bench.runner import Outcome, Timing, Verdict
 
 BUSY = 0.10  # others' share of the cores above which the timings are suspect
+INTERRUPTED = 0.2  # share of the blocks
 HEADER = ("contender", "time", "x floor", "quartiles", "error", "required", "met")
 
 
@@ -50,6 +51,11 @@ def notes(outcome: Outcome) -> list[str]:
     """List what did not run and why, and whether the machine was busy."""
     found = [f"{t.name}: {t.missing}" for t in outcome.timings.values() if t.missing]
     found += [f"{t.name}: {t.count} colours" for t in outcome.timings.values() if t.count is not None]
+    found += [
+        f"{t.name}: other processes interrupted {t.interrupted} blocks for good"
+        for t in outcome.timings.values()
+        if t.interrupted > INTERRUPTED * max(1, len(t.seconds))
+    ]
     if outcome.busy > BUSY:
         found.append(f"other processes took {outcome.busy:.0%} of the cores during this case")
     return found

@@ -35,7 +35,7 @@ def _fdcore_gradient(f: Callable[..., Any], x: np.ndarray) -> Call:
 def _fdcore_plan(f: Callable[..., Any], x: np.ndarray, out: np.ndarray | None) -> Call:
     import fdcore as fd
 
-    plan = fd.Gradient(f, x.size)
+    plan = fd.Gradient(f)
     if out is None:
         return Call("plan(x)", {"plan": plan, "x": x})
     return Call("plan(x, out=out)", {"plan": plan, "x": x, "out": out})

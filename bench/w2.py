@@ -44,7 +44,7 @@ def _gradient(n: int) -> Case:
         import fdcore as fd
 
         f = fdcore_native("rosenbrock", n, vector=False)
-        return Call(code, {"plan": fd.Gradient(f, n, **options), "d": fd.gradient, "f": f, "x": x, "out": np.empty(n)})
+        return Call(code, {"plan": fd.Gradient(f, **options), "d": fd.gradient, "f": f, "x": x, "out": np.empty(n)})
 
     targets = [Target("fdcore Gradient plan, out=", LIMITS[n])]
     if n == 10:
@@ -55,7 +55,8 @@ def _gradient(n: int) -> Case:
         [
             Contender("fdcore Gradient plan, out=", lambda: fdcore("plan(x, out=out)")),
             Contender("fdcore Gradient plan", lambda: fdcore("plan(x)")),
-            Contender("fdcore Gradient plan, 2 workers", lambda: fdcore("plan(x, out=out)", workers=2)),
+            Contender("fdcore Gradient plan, out=, 1 worker", lambda: fdcore("plan(x, out=out)", workers=1)),
+            Contender("fdcore Gradient plan, out=, 2 workers", lambda: fdcore("plan(x, out=out)", workers=2)),
             Contender("fdcore gradient", lambda: fdcore("d(f, x)")),
             Contender(
                 "C, bare calls",
@@ -85,7 +86,7 @@ def _jacobian(n: int) -> Case:
 
         f = fdcore_native("broyden", n, vector=True)
         out = np.empty((n, n), order=order)  # type: ignore[call-overload]
-        return Call(code, {"plan": fd.Jacobian(f, n, **options), "d": fd.jacobian, "f": f, "x": x, "out": out})
+        return Call(code, {"plan": fd.Jacobian(f, **options), "d": fd.jacobian, "f": f, "x": x, "out": out})
 
     targets = [Target("fdcore Jacobian plan, out= by columns", LIMITS[n])]
     if n == 10:
@@ -99,7 +100,8 @@ def _jacobian(n: int) -> Case:
             Contender("fdcore Jacobian plan, out= by columns", lambda: fdcore("plan(x, out=out)")),
             Contender("fdcore Jacobian plan, out= by rows", lambda: fdcore("plan(x, out=out)", order="C")),
             Contender("fdcore Jacobian plan", lambda: fdcore("plan(x)")),
-            Contender("fdcore Jacobian plan, 2 workers", lambda: fdcore("plan(x, out=out)", workers=2)),
+            Contender("fdcore Jacobian plan, out=, 1 worker", lambda: fdcore("plan(x, out=out)", workers=1)),
+            Contender("fdcore Jacobian plan, out=, 2 workers", lambda: fdcore("plan(x, out=out)", workers=2)),
             Contender("fdcore jacobian", lambda: fdcore("d(f, x)")),
             Contender(
                 "C, bare calls",

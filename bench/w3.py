@@ -35,7 +35,7 @@ def _case(name: str, title: str, n: int, exact: Any) -> Case:
         import fdcore as fd
 
         f = fdcore_native(name, n, vector=True)
-        return Call(code, {"plan": fd.Jacobian(f, n, workers=workers), "x": x, "out": np.empty((n, n)).T})
+        return Call(code, {"plan": fd.Jacobian(f, workers=workers), "x": x, "out": np.empty((n, n)).T})
 
     return Case(
         title,

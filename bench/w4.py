@@ -99,7 +99,7 @@ class Problem:
         options = {"sparsity": self.pattern, "method": "forward"}
         names = {"d": fd.jacobian, "f": f, "x": self.x, **options}
         if "plan" in code:
-            names["plan"] = fd.Jacobian(f, self.n, workers=workers, **options)
+            names["plan"] = fd.Jacobian(f, workers=workers, **options)
         return Call(code, names)
 
 

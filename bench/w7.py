@@ -49,7 +49,7 @@ def _case(n: int) -> Case:
     def fdcore(code: str) -> Call:
         import fdcore as fd
 
-        plan = fd.Gradient(f, n, vectorized=True)
+        plan = fd.Gradient(f, vectorized=True)
         return Call(code, {"plan": plan, "d": fd.gradient, "f": f, "x": x})
 
     def scipy_workers() -> Call:
