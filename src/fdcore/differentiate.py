@@ -87,19 +87,17 @@ def derivative(
     """
     points = np.asarray(x)
     shape = points.shape
-    settings = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
-    flat_settings = {
-        name: value if value is None or np.ndim(value) == 0 else np.ravel(value) for name, value in settings.items()
-    }
-    plan = Pointwise(f, method=method, accuracy=accuracy, bounds=bounds, args=args, kwargs=kwargs, **flat_settings)
+    settings: dict[str, Any] = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
+    for name, value in settings.items():
+        settings[name] = np.ravel(value) if np.ndim(value) > 1 else value
+    plan = Pointwise(f, method=method, accuracy=accuracy, bounds=bounds, args=args, kwargs=kwargs, **settings)
     if order != 1:
         if order not in range(2, 9):
             raise ArgumentError(f"order must be 1 to 8, not {order!r}")
         if plan.name == "complex":
             raise ArgumentError("method='complex' gives first derivatives only; use a central rule for higher ones")
         plan.use_order(order)
-    if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape):
-        raise ShapeError(f"out must be a float64 array of x's shape, {shape}")
+    _check_out(out, shape)
     vector = np.array(as_vector(points.reshape(-1)))
 
     def shaped(values: Any) -> Any:
@@ -207,8 +205,7 @@ def gradient(
     )  # fmt: skip
     if tree is None:
         return _full(plan, as_vector(flat), (), out) if full_output else plan(flat, out=out)
-    if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != np.shape(x)):
-        raise ShapeError(f"out must be a float64 array of x's shape, {np.shape(x)}")
+    _check_out(out, np.shape(x))
     if full_output:
         result = _full(plan, flat)
         parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
@@ -285,6 +282,11 @@ def _flat(x: Any) -> tuple[Array, Tree | None]:
     if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype != object:
         return x, None
     return flatten(x)
+
+
+def _check_out(out: Any, shape: tuple[int, ...]) -> None:
+    if out is not None and (getattr(out, "dtype", None) != np.float64 or out.shape != shape):
+        raise ShapeError(f"out must be a float64 array of x's shape, {shape}")
 
 
 def _on_tree(f: Any, tree: Tree, vectorized: bool) -> Any:

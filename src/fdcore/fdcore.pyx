@@ -168,6 +168,7 @@ def cpu_count():
 cdef class Engine:
     """What a plan runs: a callable with its stencil, steps and bounds, for any x. Thread-safe."""
 
+    cdef object probe               # refuses a native callback that runs Python code
     cdef readonly object f          # a Python callable, or None
     cdef readonly Native native     # or a native one
     cdef readonly ptrdiff_t m       # values of f; -1 until known
@@ -188,7 +189,7 @@ cdef class Engine:
     cdef Caller spare               # the last run's, to be used again
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
-                   bint is_complex, settings, bint bounded):
+                   bint is_complex, settings, bint bounded, probe):
         """Set up; called once, by the constructor of a plan.
 
         `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings` may hold
@@ -202,6 +203,7 @@ cdef class Engine:
         self.options.precision = precision
         self.precision = precision
         self.fixed_precision = precision > 0.0
+        self.probe = probe
         self.is_jacobian = jac
         self.m = -1 if jac else 1
         self.map = map
@@ -450,6 +452,12 @@ cdef class Engine:
                         "a native vector callback does not say how many values it returns; wrap it as "
                         "fdcore.native(f, m=...)"
                     )
+                if not self.native.probed:
+                    # Once for each callback, by an evaluation that is not wasted where f(x) is needed anyway.
+                    first = self.probe(self.native, vector)
+                    self.native.probed = True
+                    extra = 1
+                    f0 = first if f0 is None else f0
             elif args:
                 f = bind(f, args)
             if self.m < 0 and f0 is None:

@@ -34,7 +34,7 @@ _ALIASES = {"2-point": "forward", "3-point": "central", "cs": "complex"}
 
 def _rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
     """Canonical name, kernel method and accuracy."""
-    name = _ALIASES.get(method, method) if isinstance(method, str) else method
+    name = _ALIASES.get(method, method) if type(method) is str else str(method)
     if name == "complex":
         if accuracy not in (None, 2):
             raise ArgumentError(
@@ -125,7 +125,8 @@ class _Plan(Engine):
         name, number, order = _rule(method, accuracy)
         given = settings(step, rel_step, abs_step, bounds)
         native = f if type(f) is Native else callbacks.recognise(f)
-        mapper = None
+        mapper: Callable[..., Any] | None = None
+        target: Any
         if native is not None:
             if args or kwargs:
                 raise ArgumentError("args and kwargs are for Python callables; give a native one user_data")
@@ -145,7 +146,7 @@ class _Plan(Engine):
             mode = "block" if vectorized else self._mode if mapper is None else "mapped"
         self._configure(
             target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
-            given is not None and "lower" in given,
+            given is not None and "lower" in given, callbacks.probe,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -74,6 +74,7 @@ def settings(
 
 
 def _bounds(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
+    pair: tuple[Any, ...]
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         pair = (bounds.lb, bounds.ub)
     else:

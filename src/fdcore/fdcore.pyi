@@ -1,0 +1,103 @@
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Array = NDArray[np.float64]
+_Args = tuple[()] | tuple[tuple[Any, ...], Mapping[str, Any]]
+
+KINDS: tuple[str, ...]
+
+def build_config() -> dict[str, Any]: ...
+def capsule_info(capsule: object) -> tuple[int, str | None, int]: ...
+def cpu_count() -> int: ...
+def status_text(status: int) -> str: ...
+
+@final
+class Native:
+    probed: bool
+    def __init__(
+        self,
+        address: int,
+        kind: str,
+        *,
+        user_data: int = 0,
+        owner: object = None,
+        n: int = -1,
+        m: int = -1,
+        reentrant: bool = True,
+        batched: bool = False,
+    ) -> None: ...
+    def __call__(self, x: Any) -> Any: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def owner(self) -> Any: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def m(self) -> int: ...
+
+@final
+class Caller: ...
+
+class Engine:
+    def __call__(self, x: Any, *args: Any, out: _Array | None = None, f0: Any = None) -> _Array: ...
+    def evaluate(
+        self,
+        x: Any,
+        *,
+        args: _Args = (),
+        out: _Array | None = None,
+        f0: Any = None,
+        scale: float = 1.0,
+        step: _Array | None = None,
+        component: NDArray[np.uint8] | None = None,
+    ) -> tuple[_Array, int]: ...
+    def pointwise(
+        self,
+        points: _Array,
+        *,
+        args: _Args = (),
+        out: _Array,
+        scale: float = 1.0,
+        step: _Array | None = None,
+        component: NDArray[np.uint8] | None = None,
+    ) -> int: ...
+    def base(self, x: _Array, args: _Args = ()) -> _Array: ...
+    def _configure(
+        self,
+        f: Any,
+        name: str,
+        method: int,
+        accuracy: int,
+        jac: bool,
+        mode: str,
+        map: Callable[..., Any] | None,
+        workers: int,
+        precision: float,
+        is_complex: bool,
+        settings: Mapping[str, Any] | None,
+        bounded: bool,
+        probe: Callable[[Native, _Array], Any],
+    ) -> None: ...
+    def _use_stencils(self, stencils: list[tuple[tuple[float, ...], tuple[float, ...], int, int, float]]) -> None: ...
+    @property
+    def f(self) -> Any: ...
+    @property
+    def native(self) -> Native | None: ...
+    @property
+    def m(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def accuracy(self) -> int: ...
+    @property
+    def bounded(self) -> bool: ...
+    @property
+    def is_jacobian(self) -> bool: ...
+    @property
+    def precision(self) -> float: ...
