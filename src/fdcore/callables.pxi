@@ -56,15 +56,18 @@ cdef class Native:
 
     def __call__(self, x):
         """Evaluate once: a float for the scalar forms, else the array of m values."""
-        vector = as_vector(x if np.ndim(x) else [x])
+        # No Python function is called for a vector: the probe for Python code would find it.
+        vector = x
+        if not (isinstance(x, _ndarray) and x.ndim == 1 and x.dtype is _float64 and x.flags.c_contiguous):
+            vector = as_vector([x] if isinstance(x, (int, float)) else x)
+        vector = vector.copy()
         cdef ptrdiff_t n = len(vector), m = self.m
         if self.n >= 0 and n != self.n:
             raise errors.ShapeError(f"x has {n} components, and this callback takes {self.n}")
         if m < 0:
             raise errors.ArgumentError(f"{self!r} does not say how many values it returns; use fdcore.native(..., m=...)")
         result = _empty(m)
-        cdef const double *x_data = _data(vector.copy() if not vector.flags.writeable else vector)
-        cdef int status = self.func.eval(1, n, x_data, m, _data(result), self.func.ctx)
+        cdef int status = self.func.eval(1, n, _data(vector), m, _data(result), self.func.ctx)
         if status:
             raise errors.CallbackError(f"the native callback returned status {status} (0 is success) at x", status)
         return result if _kind_numbers[self.kind] >= 4 else float(result[0])
