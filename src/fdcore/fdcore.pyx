@@ -84,6 +84,9 @@ cdef extern from "internal.h" nogil:
     void fdc_pool_destroy(fdc_pool *) noexcept
     const char *fdc_status_message(fdc_status) noexcept
 
+cdef extern from "models.h" nogil:
+    fdc_fn fdc_model_find(const char *) noexcept
+
 
 # ---- for other Cython modules ----------------------------------------------------------------------------------------
 
@@ -547,6 +550,14 @@ cdef class Engine:
             self.run(&p, &each, &info, f)
             nfev += info.nfev
         return nfev
+
+
+def model_address(str name):
+    """Address of the loss of that model, an fdc_fn; `fdcore.models` puts it together with the data."""
+    cdef uintptr_t address = <uintptr_t>fdc_model_find(name.encode())
+    if not address:
+        raise errors.ArgumentError(f"there is no model {name!r}")
+    return address
 
 
 def build_config():

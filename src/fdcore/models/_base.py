@@ -92,7 +92,7 @@ class Model:
         return vector
 
     def unflatten(self, vector: npt.ArrayLike) -> dict[str, Array]:
-        """Views of a flat vector as a dict of the named arrays.
+        """Split a flat vector into the named arrays, as views.
 
         Parameters
         ----------

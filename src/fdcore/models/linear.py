@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,10 @@ class LinearRegression(Regression):
     def __init__(
         self, X: npt.ArrayLike, y: npt.ArrayLike, intercept: bool = True, degree: int = 1, *, l2: float = 0.0
     ) -> None:
-        if not isinstance(degree, int) or degree < 1:
-            raise ArgumentError(f"degree must be an integer >= 1, got {degree!r}")
-        self._degree = degree
-        super().__init__(_powers(as_matrix(X, "X"), degree), y, intercept=intercept, l2=l2)
+        self._degree = operator.index(degree)
+        if self._degree < 1:
+            raise ArgumentError(f"degree must be >= 1, got {degree}")
+        super().__init__(_powers(as_matrix(X, "X"), self._degree), y, intercept=intercept, l2=l2)
 
     def predict(self, params: Params, X: npt.ArrayLike | None = None) -> Array:
         """Predicted targets.
@@ -153,4 +154,4 @@ def least_squares(A: Array, b: Array) -> Array:
         d = Q.T @ f
         x += np.linalg.solve(R, d - h)
         r += f - Q @ (d - h)
-    return (x / scale).astype(np.float64)
+    return np.asarray(x / scale, np.float64)

@@ -122,7 +122,7 @@ class LogisticRegression(Regression):
             raise ArgumentError("the columns of the design are linearly dependent: drop some or set l2 > 0")
         penalty = np.full(self.n, self._l2)
         penalty[: self._first] = 0.0
-        vector = np.zeros(self.n)
+        vector: Array = np.zeros(self.n)
         loss = self._loss(vector)
         for _ in range(max_iterations):
             z = self._z(vector, self._X)
@@ -130,7 +130,7 @@ class LogisticRegression(Regression):
             # The Hessian is B.T @ B with these rows: solved by its square root, whose condition is the root of its own.
             B = np.vstack([np.sqrt(weight)[:, np.newaxis] * A, np.diag(np.sqrt(penalty))])
             scale = np.maximum(np.sqrt(np.sum(B * B, axis=0)), np.finfo(np.float64).tiny)
-            R = np.linalg.qr(B / scale, mode="r")
+            R = np.linalg.qr(B / scale).R
             if np.abs(np.diag(R)).min() <= 1e-14:
                 break
             gradient = self._gradient(vector)
@@ -146,8 +146,8 @@ class LogisticRegression(Regression):
             if last:
                 return vector
         raise FdcoreError(
-            f"no minimum found in {max_iterations} iterations: the classes are separable (or nearly), and the loss falls "
-            "for ever as coef grows; set l2 > 0"
+            f"no minimum found in {max_iterations} iterations: the classes are separable (or nearly), and the loss "
+            "falls for ever as coef grows; set l2 > 0"
         )
 
     def _loss(self, vector: Array) -> Any:
