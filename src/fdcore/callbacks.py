@@ -7,12 +7,15 @@ the object itself cannot say: its sizes, its signature, its user data. `probe` f
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import operator
+import os
 import re
 import struct
 import sys
 from collections.abc import Callable
+from ctypes import POINTER, c_void_p
 from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
@@ -21,19 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdcore.errors import ArgumentError, ArgumentTypeError, SignatureError
-from fdcore.fdcore import Native, capsule_info
+from fdcore.fdcore import KINDS, Native, capsule_info
 
 __all__ = ["KINDS", "native", "probe", "recognise"]
-
-# What the kernel can call, and the n and m that the form itself fixes (-1: it does not).
-KINDS: dict[str, tuple[int, int]] = {
-    "double (double)": (1, 1),
-    "double (double, void *)": (1, 1),
-    "double (int, double *)": (-1, 1),
-    "double (int, double *, void *)": (-1, 1),
-    "int (ptrdiff_t, double *, ptrdiff_t, double *, void *)": (-1, -1),
-    "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)": (-1, -1),
-}
 
 # (address, kind or None where the object carries no signature, user data)
 _Reading = tuple[int, str | None, int]
@@ -60,6 +53,7 @@ def _integers() -> dict[str, str]:
 _TYPES = {**_integers(), "void": "void"} | dict.fromkeys(("double", "float64", "float64_t", "npy_double"), "double")
 _SAME_AS_PTRDIFF = ("int64_t", "intptr_t", "long", "long long", "Py_ssize_t", "npy_intp")
 _QUALIFIERS = frozenset(("const", "volatile", "restrict", "__restrict", "__restrict__", "struct"))
+_KEYWORDS = frozenset("char short int long float double signed unsigned complex _Complex _Bool bool".split())
 _SHAPE = re.compile(r"(?P<result>[^()]+?)\s*(?:\(\s*\*\s*\w*\s*\))?\s*\((?P<arguments>[^()]*)\)[\s;]*")
 _SUFFIX = re.compile(r"\s+(noexcept|nogil)\b")
 _CYTHON_NUMPY = re.compile(r"\b__pyx_t_5numpy_(\w+)")
@@ -70,11 +64,10 @@ def _normal_type(text: str) -> str:
     tokens = [token for token in re.findall(r"\w+|\S", text) if token not in _QUALIFIERS]
     words = [token for token in tokens if token.isidentifier()]
     pointers = "*" * (tokens.count("*") + tokens.count("["))
-    for length in (len(words), len(words) - 1):  # the last word may be the parameter's name
-        name = _TYPES.get(" ".join(words[:length]))
-        if name is not None:
-            return name + pointers
-    return " ".join(tokens)  # nothing that is accepted
+    if words and words[-1] not in _KEYWORDS and " ".join(words) not in _TYPES:
+        words.pop()  # the parameter's name
+    name = _TYPES.get(" ".join(words))
+    return " ".join(tokens) if name is None else name + pointers
 
 
 def _normal_signature(text: str) -> str:
@@ -181,12 +174,37 @@ def _cffi_address(data: Any) -> int:
     return int(backend.cast(uintptr, data))
 
 
+class _SymbolInfo(ctypes.Structure):  # Dl_info
+    _fields_ = (("file", ctypes.c_char_p), ("base", c_void_p), ("name", ctypes.c_char_p), ("symbol", c_void_p))
+
+
+@lru_cache(maxsize=256)
+def _keep_loaded(address: int) -> None:
+    """Keep the library that a function belongs to loaded, as ctypes does with every library of its own.
+
+    cffi unloads a library when `lib` and `ffi` are gone, whoever still holds ``lib.f``, and there is no way from the
+    function to `lib`.
+    """
+    if sys.platform == "win32":
+        from_address, pin = 4, 1
+        ctypes.windll.kernel32.GetModuleHandleExW(from_address | pin, c_void_p(address), ctypes.byref(c_void_p()))
+        return
+    info = _SymbolInfo()
+    dladdr = ctypes.CDLL(None).dladdr
+    dladdr.argtypes = [c_void_p, POINTER(_SymbolInfo)]
+    if dladdr(address, info) and info.file:
+        with contextlib.suppress(OSError):  # the program itself, which nothing unloads
+            ctypes.CDLL(os.fsdecode(info.file), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+
+
 def _read_cffi(data: Any) -> _Reading:
     kind = _cffi()[0].typeof(data)
     if kind.kind == "function":
         if type(data).__name__ == "__CDataOwnGC":
             raise _python_inside("this cffi callback")
-        return _cffi_address(data), _kind_of_text(kind.cname), 0
+        address = _cffi_address(data)
+        _keep_loaded(address)
+        return address, _kind_of_text(kind.cname), 0
     if kind.cname == "void *":
         return _cffi_address(data), None, 0
     raise SignatureError(f"cffi data of type {kind.cname!r} is not a function; pass lib.f or ffi.addressof(lib, 'f')")
@@ -309,7 +327,7 @@ def recognise(obj: Any) -> Native | None:
     kind: Any = type(obj)
     if kind in _PYTHON:
         return None
-    if kind is Native:
+    if isinstance(obj, Native):
         return obj
     reader = _reader(kind)
     if reader is not None:
@@ -320,11 +338,11 @@ def recognise(obj: Any) -> Native | None:
                 + ("set its restype and argtypes, or " if reader is _read_ctypes else "")
                 + f"pass fdcore.native(f, signature={_UNTYPED!r}) with the signature that it has"
             )
-        n, m = KINDS[form]
-        return Native(_address(address), form, user_data=user_data, owner=obj, n=n, m=m)
+        return Native(_address(address), form, user_data=user_data, owner=obj)
     hook = getattr(kind, "__fdcore_native__", None)
     if hook is not None:
-        return hook(obj)
+        found: Native | None = hook(obj)
+        return found
     if kind is BuiltinFunctionType and type(obj.__self__).__module__ == "_cffi_backend":
         raise SignatureError(
             f"{obj.__name__!r} is a function of a compiled cffi library, which hides its address; "
@@ -407,7 +425,7 @@ def native(
         if context:
             raise ArgumentError(f"user_data was passed, but {_describe(obj)} already carries its own")
         context = _user_data_address(user_data)
-    fixed_n, fixed_m = KINDS[form]
+    fixed_n, fixed_m = (1 if form in KINDS[:2] else -1), (1 if form in KINDS[:4] else -1)
     return Native(
         _address(address),
         form,
@@ -480,6 +498,7 @@ def probe(function: Native, x: NDArray[np.float64]) -> Any:
         if event == "call":
             found.append(frame.f_code)
 
+    x = x.copy()  # code that writes to its input shall not reach the caller's
     before: Any = sys.getprofile()
     if before is not None and not callable(before):
         return function(x)  # a profiler written in C, which cannot be put back from here

@@ -395,7 +395,9 @@ cdef class Engine:
     def base(self, x, args=()):
         """Evaluate f(x) once, at a vector x: learns how many values f has and how precise they are."""
         if self.native is not None:
-            return np.atleast_1d(self.native(x))
+            f0 = np.atleast_1d(self.native(x) if self.native.probed else self.probe(self.native, x))
+            self.native.probed = True
+            return f0
         f = bind(self.f, args) if args else self.f
         given = x.reshape(1, -1).copy() if self.mode == BLOCK else x.copy()
         result = f(float(given[0]) if self.mode == SCALAR else given)
