@@ -24,7 +24,15 @@ if sys.platform == "win32":
     link_args: list[str] = []
 else:
     optimise = ["-O1", "-g"] if sanitize else ["-O0", "-g"] if debug else ["-O3", "-g0"]
-    compile_args = ["-std=c11", *optimise, "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+    compile_args = [
+        "-std=c11",
+        *optimise,
+        "-fvisibility=hidden",
+        "-ffp-contract=off",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+    ]
     link_args = ["-pthread"]
     if sanitize:
         compile_args += [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer"]

@@ -25,8 +25,8 @@ class _OfTree:
     def __init__(self, f: Callable[..., Any], tree: Tree) -> None:
         self.f, self.tree = f, tree
 
-    def __call__(self, x: Array) -> Any:
-        return self.f(self.tree.unflatten(x))
+    def __call__(self, x: Array, *args: Any, **kwargs: Any) -> Any:
+        return self.f(self.tree.unflatten(x), *args, **kwargs)
 
 
 def derivative(

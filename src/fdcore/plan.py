@@ -245,7 +245,7 @@ class Pointwise(_Plan):
             value = np.empty(points.size)
             return value, self.pointwise(points, args=args, out=value, scale=scale, step=step, component=status)
 
-        return _with_bars(self, points.size, run, f0, points.size, order)
+        return _with_bars(self, points, run, f0, points.size, order)
 
 
 def _floats(rule: Stencil) -> tuple[tuple[float, ...], tuple[float, ...], int, int, float]:
@@ -280,34 +280,40 @@ def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | 
         target = out if scale == 1.0 else None
         return plan.evaluate(x, args=args, f0=f0, out=target, scale=scale, step=step, component=status)
 
-    return _with_bars(plan, x.size, run, f0[:, None] if plan.is_jacobian else f0[0], 1, 1)
+    return _with_bars(plan, x, run, f0, 1, 1)
 
 
 def _with_bars(
     plan: _Plan,
-    n: int,
+    x: Array,
     run: Callable[[float, Array, NDArray[np.uint8]], tuple[Array, int]],
-    f0: Any,
+    f0: Array,
     nfev: int,
     order: int,
 ) -> Result:
     """Differentiate with two steps; the second tells the error of the first.
 
     Truncation is proportional to ``step**accuracy``, so the disagreement tells it; doubled, since the next term is
-    neglected. The rounding floor is what errors of one unit in the last place of f's values can do at most. Where
-    bounds leave room for one step only, the bar is infinite: nothing is known.
+    neglected. The rounding floor is what errors of f's values can do: one unit in their last place, and what f makes of
+    such errors of x, which is more where large terms cancel. Where bounds leave room for one step only, the bar is
+    infinite: nothing is known.
     """
-    step, other_step = np.empty(n), np.empty(n)
-    status, other_status = np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.uint8)
+    step, other_step = np.empty(x.size), np.empty(x.size)
+    status, other_status = np.zeros(x.size, dtype=np.uint8), np.zeros(x.size, dtype=np.uint8)
     value, first = run(1.0, step, status)
     other, second = run(0.5 if plan.bounded else 2.0, other_step, other_status)
     eps = 2.0 * max(plan.precision, 2.0**-53)
     if plan.name == "complex":
         error = 4.0 * eps * np.abs(value) + np.abs(value - other)
     else:
-        norm = _rule_of(plan.name, order, plan.accuracy).norm
+        noise = np.abs(f0)
+        if order == 1 and isinstance(plan, (Gradient, Jacobian)):
+            noise = noise + np.linalg.norm(np.atleast_2d(value) * x, axis=1)
+            noise = noise[:, None] if plan.is_jacobian else noise[0]
+        elif order == 1:
+            noise = noise + np.abs(value * x)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.abs(1.0 - (other_step / step) ** plan.accuracy)
             truncation = np.where(share > 0.0, 2.0 * np.abs(value - other) / share, np.inf)
-        error = truncation + norm * eps * np.abs(f0) / step**order
+        error = truncation + _rule_of(plan.name, order, plan.accuracy).norm * eps * noise / step**order
     return Result(value, error, step, nfev + first + second, status, plan.method)

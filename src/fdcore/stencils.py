@@ -62,7 +62,8 @@ class Stencil:
             return f"{'-' if w < 0 else '+'} {'' if abs(w) == 1 else f'{abs(w)} '}f({place})"
 
         terms = " ".join(term(k, w) for k, w in zip(self.offsets, self.weights, strict=True) if w)
-        return f"({terms.removeprefix('+ ')}) / h{'' if self.order == 1 else f'^{self.order}'}"
+        terms = terms[2:] if terms[0] == "+" else "-" + terms[2:]
+        return f"({terms}) / h{'' if self.order == 1 else f'^{self.order}'}"
 
 
 def weights(offsets: Sequence[Number], order: int = 1) -> tuple[Fraction, ...]:
