@@ -14,6 +14,7 @@ SDIST_HAS = [
     r"setup\.py",
     r"src/fdcore/fdcore\.pyx",
     r"src/fdcore/fdcore\.pxd",
+    r"src/fdcore/callables\.pxi",
     r"src/fdcore/kernel/\w+\.c",
     r"src/fdcore/kernel/internal\.h",
     r"src/fdcore/include/fdcore/fdcore\.h",
@@ -34,7 +35,7 @@ WHEEL_HAS = [
     r"fdcore-[\w.]+\.dist-info/licenses/LICENSE",
     r"fdcore-[\w.]+\.dist-info/entry_points\.txt",
 ]
-WHEEL_LACKS = [r".*\.(c|pyx|pyc|o)", r"fdcore/kernel/.*", r"(tests|bench|docs|examples)/.*"]
+WHEEL_LACKS = [r".*\.(c|pyx|pxi|pyc|o)", r"fdcore/kernel/.*", r"(tests|bench|docs|examples)/.*"]
 
 
 def complaints(names: list[str], has: list[str], lacks: list[str]) -> list[str]:

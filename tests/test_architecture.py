@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from fdcore.fdcore import status_text
+from fdcore.results import Status
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "fdcore"
 
@@ -120,7 +123,7 @@ def test_no_circle_among_neighbours() -> None:
 
 
 def test_extension_imports_only_from_below() -> None:
-    for path in PACKAGE.glob("*.pyx"):
+    for path in PACKAGE.glob("*.px[ix]"):
         names = re.findall(r"^\s*(?:from|import)\s+(fdcore[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE)
         # A bare `fdcore` would be the package root.
         rooms = {name.partition(".")[2].partition(".")[0] or "__init__" for name in names}
@@ -175,27 +178,51 @@ def test_kernel_has_no_writable_globals(path: Path, tmp_path: Path) -> None:
 
 
 def test_only_the_boundary_touches_the_gil() -> None:
-    cython = sorted(PACKAGE.rglob("*.pyx"))
-    assert [path.name for path in cython] in ([], ["fdcore.pyx"])
-    others = [path for path in PACKAGE.rglob("*.pxd")] + PYTHON_FILES
+    boundary = PACKAGE / "fdcore.pyx"
+    parts = re.findall(r'^include "([^"]+)"', boundary.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [path.name for path in PACKAGE.rglob("*.pyx")] == ["fdcore.pyx"]
+    assert sorted(path.name for path in PACKAGE.rglob("*.pxi")) == sorted(parts)
     # A declaration may say that a function can be called without the GIL; only the boundary takes or gives it up.
+    others = [*PACKAGE.rglob("*.pxd"), *PYTHON_FILES]
     assert not [path.name for path in others if re.search(r"\bwith\s+(?:no)?gil\b", path.read_text(encoding="utf-8"))]
 
 
 def test_files_stay_small_enough_to_hold_in_mind() -> None:
-    files = [*PYTHON_FILES, *C_FILES, *PACKAGE.glob("*.p[yx][xi]")]
+    files = [*PYTHON_FILES, *C_FILES, *PACKAGE.glob("*.px[dix]")]
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert not {name: length for name, length in lengths.items() if length > 700}
 
 
-def test_status_enum_ends_in_its_sentinel_and_each_has_a_message() -> None:
+def enums() -> dict[str, list[str]]:
+    """Names of each enum of the public header, in order, the sentinel included."""
     header = without_comments(PACKAGE / "include" / "fdcore" / "fdcore.h")
-    body = re.search(r"typedef enum fdc_status \{(.*?)\}", header, re.DOTALL)
-    assert body is not None
-    names = re.findall(r"\bFDC_\w+", body[1])
+    bodies = re.findall(r"typedef enum (\w+) \{(.*?)\}", header, re.DOTALL)
+    return {name: re.findall(r"\bFDC_\w+", body) for name, body in bodies}
+
+
+def test_status_enum_is_walked_to_its_sentinel() -> None:
+    names = enums()["fdc_status"]
     assert names[0] == "FDC_OK"
     assert names[-1] == "FDC_STATUS_COUNT"
-    assert len(names) == len(set(names))
+    messages = [status_text(status) for status in range(len(names) - 1)]
+    unknown = status_text(len(names) - 1)
+    assert all(messages)
+    assert len({*messages, unknown}) == len(names)
+    assert status_text(-1) == unknown
+
+
+def test_component_enum_is_the_status_of_results() -> None:
+    assert [name.removeprefix("FDC_AT_") for name in enums()["fdc_component"][:-1]] == [
+        status.name for status in Status
+    ]
+    assert [int(status) for status in Status] == list(range(len(Status)))
+
+
+def test_cython_sees_every_name_of_the_header() -> None:
+    declared = set(re.findall(r"\b\w+\b", (PACKAGE / "__init__.pxd").read_text(encoding="utf-8")))
+    values = {name for names in enums().values() for name in names if not name.endswith("_COUNT")}
+    assert values <= declared
+    assert enums().keys() <= declared
 
 
 def test_version_is_the_same_everywhere() -> None:

@@ -65,7 +65,7 @@ cdef class Native:
         if self.n >= 0 and n != self.n:
             raise errors.ShapeError(f"x has {n} components, and this callback takes {self.n}")
         if m < 0:
-            raise errors.ArgumentError(f"{self!r} does not say how many values it returns; use fdcore.native(..., m=...)")
+            raise errors.ArgumentError(f"{self!r} does not say how many values it returns; use fdcore.native(f, m=...)")
         result = _empty(m)
         cdef int status = self.func.eval(1, n, _data(vector), m, _data(result), self.func.ctx)
         if status:

@@ -30,7 +30,8 @@ cdef extern from "fdcore/fdcore.h" nogil:
         FDC_REENTRANT
         FDC_BATCHED
     ctypedef int (*fdc_fn)(ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, double *, void *) noexcept nogil
-    ctypedef int (*fdc_update_fn)(ptrdiff_t, const double *, ptrdiff_t, double, ptrdiff_t, double *, void *) noexcept nogil
+    ctypedef int (*fdc_update_fn)(
+        ptrdiff_t, const double *, ptrdiff_t, double, ptrdiff_t, double *, void *) noexcept nogil
     ctypedef int (*fdc_poll_fn)(void *) noexcept nogil
     ctypedef struct fdc_func:
         uint32_t version

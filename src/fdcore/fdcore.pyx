@@ -6,12 +6,12 @@ native one (`Native`), the `Engine` that a plan runs, and the C functions that o
 
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
-from cpython.ref cimport Py_DECREF, Py_XDECREF, PyObject
-from libc.math cimport NAN, fabs
+from cpython.ref cimport Py_DECREF, PyObject
+from libc.math cimport NAN
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -473,7 +473,8 @@ cdef class Engine:
             if f0 is not None:
                 f0 = np.array(f0, dtype=_float64, ndmin=1)
                 if f0.ndim != 1 or self.m >= 0 and f0.shape[0] != self.m:
-                    raise errors.ShapeError(f"f0 has shape {f0.shape}; it must be f(x), ({self.m if self.m >= 0 else 'm'},)")
+                    expected = self.m if self.m >= 0 else "m"
+                    raise errors.ShapeError(f"f0 has shape {f0.shape}; it must be f(x), ({expected},)")
                 self.m = f0.shape[0]
                 o.f0 = _data(f0)
             p.m = self.m
