@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
+import fdcore.report  # noqa: F401  (checks print themselves through it)
 from fdcore.callbacks import native
+from fdcore.check import (
+    Diagnosis,
+    Entry,
+    GradientCheck,
+    Note,
+    Parameter,
+    WrongGradientError,
+    check_gradient,
+    error_band,
+    relative_error,
+)
 from fdcore.differentiate import derivative, gradient, jacobian
 from fdcore.errors import (
     ArgumentError,
@@ -45,27 +57,36 @@ __all__ = [
     "ArgumentTypeError",
     "BoundsError",
     "CallbackError",
+    "Diagnosis",
+    "Entry",
     "EvaluationError",
     "FdcoreError",
     "FdcoreMemoryError",
     "FdcoreWarning",
     "Gradient",
+    "GradientCheck",
     "InputMutatedError",
     "Jacobian",
     "MissingExtraError",
     "NonFiniteError",
+    "Note",
+    "Parameter",
     "Result",
     "ShapeError",
     "SignatureError",
     "Status",
     "Stencil",
     "StepError",
+    "WrongGradientError",
     "build_config",
+    "check_gradient",
     "derivative",
+    "error_band",
     "get_include",
     "gradient",
     "jacobian",
     "native",
+    "relative_error",
     "stencil",
     "weights",
 ]

@@ -43,6 +43,8 @@ class Problem(NamedTuple):
     kind: str  # "missing", "none", "shape", "type", "extra"
     name: str
     message: str
+    leaves: tuple[int, ...] = ()  # positions of the leaves that could not be read because of it
+    value: Any = None  # what was there instead
 
 
 class Tree:
@@ -212,7 +214,8 @@ class _Array(_Node):
     def read(self, other: Any, vector: Vector, leaves: tuple[Leaf, ...], problems: list[Problem]) -> None:
         leaf = leaves[self.position]
         if other is None:
-            problems.append(Problem("none", leaf.name, f"{leaf.name}: None instead of an array of shape {leaf.shape}"))
+            message = f"{leaf.name}: None instead of an array of shape {leaf.shape}"
+            problems.append(Problem("none", leaf.name, message, (self.position,)))
             return
         try:
             array = as_numbers(other)
@@ -220,15 +223,16 @@ class _Array(_Node):
             array = None
         if array is None:
             got = "complex numbers" if np.iscomplexobj(other) else type(other).__name__
-            problems.append(Problem("type", leaf.name, f"{leaf.name}: {got} instead of an array of numbers"))
+            message = f"{leaf.name}: {got} instead of an array of numbers"
+            problems.append(Problem("type", leaf.name, message, (self.position,), other))
             return
         if array.shape != leaf.shape:
-            problems.append(
-                Problem("shape", leaf.name, f"{leaf.name}: shape {array.shape}, but the parameter has {leaf.shape}")
-            )
-            # One number too many dimensions is a matter of taste; anything else is not the same array.
+            message = f"{leaf.name}: shape {array.shape}, but the parameter has {leaf.shape}"
+            # An axis of length one more or less is a matter of taste; anything else is not the same array.
             if _squeezed(array.shape) != _squeezed(leaf.shape):
+                problems.append(Problem("shape", leaf.name, message, (self.position,), array))
                 return
+            problems.append(Problem("shape", leaf.name, message, (), array))
         vector[leaf.start : leaf.stop] = array.reshape(-1)
 
     def look(self, other: Any, found: list[np.dtype[Any] | None]) -> None:
@@ -303,7 +307,8 @@ class _Container(_Node):
         if children is None:
             got = "None" if other is None else f"{type(other).__name__}"
             kind = "none" if other is None else "type"
-            problems.append(Problem(kind, self.name, f"{here}: {got} instead of {type(self.template).__name__}"))
+            message = f"{here}: {got} instead of {type(self.template).__name__}"
+            problems.append(Problem(kind, self.name, message, tuple(_positions(self)), other))
             return
         for key, node in self.items.items():
             if key in children:
@@ -311,7 +316,7 @@ class _Container(_Node):
             else:
                 for position in _positions(node):
                     name = leaves[position].name
-                    problems.append(Problem("missing", name, f"{name}: not there"))
+                    problems.append(Problem("missing", name, f"{name}: not there", (position,)))
         for key in children:
             if key not in self.items:
                 problems.append(Problem("extra", str(key), f"{here}: has {key!r}, which the parameters have not"))

@@ -1,0 +1,17 @@
+"""Gradient checks: is it wrong, where, and why."""
+
+from fdcore.check.gradient import check_gradient
+from fdcore.check.relative import error_band, relative_error
+from fdcore.check.verdict import Diagnosis, Entry, GradientCheck, Note, Parameter, WrongGradientError
+
+__all__ = [
+    "Diagnosis",
+    "Entry",
+    "GradientCheck",
+    "Note",
+    "Parameter",
+    "WrongGradientError",
+    "check_gradient",
+    "error_band",
+    "relative_error",
+]

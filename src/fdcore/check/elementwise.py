@@ -1,0 +1,89 @@
+"""Every entry by itself: about eight evaluations of f an entry."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdcore.check.evaluate import Objective
+from fdcore.check.judge import LIMIT, Scales
+from fdcore.check.slope import Line, Slope, combine, measure, slope
+
+__all__ = ["Prober"]
+
+Vector = NDArray[np.float64]
+
+
+class Prober:
+    """Differentiates f with respect to single entries, learning from each the step that suits the next.
+
+    Parameters
+    ----------
+    f : Objective
+    x : (n,) array
+    f0 : float
+        f(x).
+    scales : Scales
+    noise : float
+        Absolute noise of f where it is known; 0 otherwise.
+    """
+
+    def __init__(self, f: Objective, x: Vector, f0: float, scales: Scales, noise: float) -> None:
+        self.f = f
+        self.x = x
+        self.f0 = f0
+        self.scales = scales
+        self.noise = noise
+        self._recent: dict[int, deque[float]] = {}
+
+    def line(self, j: int) -> Line:
+        """F along entry `j`, at points that the parameter's own dtype can hold."""
+        x, dtype = self.x, self.f.tree.leaves[self.f.tree.leaf_of(j)].dtype
+        start = float(x[j])
+
+        def value(t: float) -> tuple[float, float]:
+            point = x.copy()
+            point[j] = moved = float(dtype.type(start + t))
+            return self.f(point), (moved - start) - t
+
+        return value
+
+    def entry(self, j: int, analytic: float, rounding: float) -> Slope:
+        """Derivative with respect to entry `j`; measured twice, at different steps, if it is not `analytic`."""
+        position = self.f.tree.leaf_of(j)
+        base = 0.01 * max(abs(float(self.x[j])), 1e-3 * self.scales.x[position])
+        if self.x[j] == 0.0:
+            base = 0.01 * self.scales.x[position]
+        # Narrow parameters: steps that x can be moved by without much rounding.
+        dtype = self.f.tree.leaves[position].dtype
+        ulp = 0.0 if dtype == np.float64 else float(np.spacing(np.abs(dtype.type(self.x[j]))))
+        base = max(base, 64.0 * ulp)
+        recent = self._recent.setdefault(position, deque(maxlen=9))
+        start = base * statistics.median(recent) if recent else base
+        relative = max(1e-7, 1e3 * self.f.unit)
+        floor = 1e-2 * self.scales.gradient[position]
+        line = self.line(j)
+        found = slope(
+            line,
+            self.f0,
+            start,
+            unit=self.f.unit,
+            noise=self.noise,
+            smallest=8.0 * ulp,
+            target=lambda value: relative * max(abs(value), floor),
+        )
+        if found.reason in ("", "noise", "rounding") and np.isfinite(found.value):
+            recent.append(found.step / base)
+        if abs(analytic - found.value) > LIMIT * (found.error + rounding) and found.reason != "kink":
+            # Never call anyone wrong on one step size: the bar may have been lucky.
+            second = measure(line, self.f0, 0.75 * found.step, unit=self.f.unit, noise=self.noise)
+            found = combine(found, second)
+        return found
+
+    def entries(self, indices: Iterable[int], analytic: Vector, rounding: Vector) -> list[Slope]:
+        """Derivatives with respect to several entries, in order."""
+        return [self.entry(j, float(analytic[j]), float(rounding[j])) for j in indices]

@@ -1,0 +1,138 @@
+"""The user's two functions, as functions of one flat vector that count their calls and know their precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdcore.errors import ArgumentTypeError, ShapeError
+from fdcore.tree import Problem, Tree, as_numbers
+
+__all__ = ["DOUBLE", "Gradient", "Objective", "precision"]
+
+Vector = NDArray[np.float64]
+
+DOUBLE = 2.0**-53
+_UNIT = {"float64": DOUBLE, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+def precision(value: Any) -> float:
+    """Relative error of one rounding in the dtype of `value`; Python numbers and integers count as float64."""
+    dtype = getattr(value, "dtype", value if isinstance(value, np.dtype) else None)
+    return _UNIT.get(str(dtype).rpartition(".")[2], DOUBLE)
+
+
+class _Callable:
+    """What both have in common: arguments, and a dtype that is given up only when the function insists."""
+
+    def __init__(
+        self, function: Callable[..., Any], tree: Tree, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.function = function
+        self.tree = tree
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs)
+        self.calls = 0
+        self.own_dtype = False
+
+    def raw(self, vector: Vector) -> Any:
+        """Call the function at `vector`, which it may keep: nobody else uses it afterwards."""
+        self.calls += 1
+        return self.function(self.tree.unflatten(vector, own_dtype=self.own_dtype), *self.args, **self.kwargs)
+
+    def first(self, vector: Vector) -> Any:
+        """Call it for the first time, and find out whether it takes float64 where the parameters are float32."""
+        narrow = any(leaf.dtype != np.float64 for leaf in self.tree.leaves)
+        try:
+            return self.raw(vector.copy())
+        except Exception:
+            if not narrow:
+                raise
+        self.own_dtype = True
+        return self.raw(vector.copy())
+
+
+class Objective(_Callable):
+    """f of a flat vector.
+
+    Attributes
+    ----------
+    calls : int
+        Evaluations so far.
+    unit : float
+        Relative error of one rounding in the dtype that f returns.
+    """
+
+    unit = DOUBLE
+
+    def begin(self, vector: Vector) -> float:
+        """F at the point of the check; whatever it raises is the caller's."""
+        value = self.first(vector)
+        result = _number(value)
+        self.unit = precision(value)
+        return result
+
+    def __call__(self, vector: Vector) -> float:
+        """F at another point; NaN where it has no value there."""
+        try:
+            with np.errstate(all="ignore"):
+                return _number(self.raw(vector))
+        except (ArithmeticError, ValueError) as error:
+            if isinstance(error, ShapeError):
+                raise
+            return float("nan")
+
+
+class Gradient(_Callable):
+    """The analytic gradient as a flat vector: a function, or the numbers themselves.
+
+    Attributes
+    ----------
+    given : bool
+        The gradient is an array (or tree), not a function.
+    """
+
+    def __init__(self, function: Any, tree: Tree, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        super().__init__(function, tree, args, kwargs)
+        self.given = not callable(function)
+
+    def first(self, vector: Vector) -> Any:
+        """The gradient at the point of the check, as it was returned."""
+        return self.function if self.given else super().first(vector)
+
+    def read(self, value: Any) -> tuple[Vector, list[Problem]]:
+        """Read what the gradient returned into a flat vector of its own."""
+        if value is None and not self.given:
+            raise ArgumentTypeError("grad returned None; does it end in a return statement?")
+        return self.tree.collect(value)
+
+    def __call__(self, vector: Vector) -> Vector:
+        """The gradient at another point."""
+        with np.errstate(all="ignore"):
+            return self.read(self.raw(vector))[0]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, float):
+        return float(value)
+    if value is None:
+        raise ArgumentTypeError("f returned None; does it end in a return statement?")
+    try:
+        array = as_numbers(value)
+    except ValueError:
+        array = None
+    if array is None:
+        if isinstance(value, complex) or np.iscomplexobj(value):
+            raise ArgumentTypeError("f returned a complex number; a gradient check needs a real one")
+        if isinstance(value, (bool, np.bool_)):
+            return float(value)
+        raise ArgumentTypeError(f"f returned {type(value).__name__}; a gradient check needs one real number")
+    if array.size != 1:
+        raise ShapeError(
+            f"f returned an array of shape {array.shape}; a gradient check needs one number. "
+            "Sum or average it, or use fdcore.check_jacobian"
+        )
+    return float(array.reshape(())[()])
