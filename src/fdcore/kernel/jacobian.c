@@ -275,7 +275,7 @@ static int run_columns(fdc_worker *w)
             work(w, n);
             return 1;
         }
-        workers = workers < 0 ? -workers : INT32_MAX;
+        workers = workers < 0 && workers > INT32_MIN ? -workers : INT32_MAX;
     }
     if (!batched) {
         jb->chunk = columns_a_claim(n, column_ns);
@@ -317,7 +317,7 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
         info->workers = 1;
     }
     ptrdiff_t size;
-    if (!multiply(jb.rows + 1, jb.width + 1, &size) || !multiply(jb.rows + FDC_MAX_POINTS + FDC_TILE, p->m + 1, &size)) {
+    if (!multiply(jb.rows, jb.width, &size) || !multiply(jb.rows + FDC_MAX_POINTS + FDC_TILE, p->m, &size)) {
         return FDC_ERR_MEMORY;
     }
     if (p->n == 0) {
