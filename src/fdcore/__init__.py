@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
+from fdcore import models
 from fdcore.callbacks import native
 from fdcore.check import (
     Diagnosis,
@@ -85,6 +86,7 @@ __all__ = [
     "get_include",
     "gradient",
     "jacobian",
+    "models",
     "native",
     "relative_error",
     "stencil",

@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="fit two models to real data, check their gradients, catch a planted bug",
         description="Fits linear regression to NIST's Norris data and logistic regression to the Space Shuttle's "
-        "O-rings, compares with the certified and published estimates, checks the analytic gradients, then plants a bug and "
-        "shows the report that catches it. Exit status 0 if all of it went as it must, 1 if not.",
+        "O-rings, compares with the certified and published estimates, checks the analytic gradients, then plants a "
+        "bug and shows the report that catches it. Exit status 0 if all of it went as it must, 1 if not.",
     )
     demo.add_argument("--plain", action="store_true", help="no colours or boxes, even in a terminal")
 
