@@ -331,13 +331,9 @@ cdef class Engine:
         if PyErr_Occurred() != NULL:
             try:
                 _reraise()
-            except errors.FdcoreError:
-                raise
             except Exception as error:
-                if j < 0:
-                    error.add_note("raised by f at x itself")
-                else:
-                    error.add_note(f"raised by f while perturbing x[{j}] by {info.displacement:.6g}")
+                by = "" if isinstance(error, errors.FdcoreError) else "raised by f "
+                error.add_note(f"{by}at x itself" if j < 0 else f"{by}while perturbing x[{j}] by {info.displacement:.6g}")
                 raise
         raise errors.status_error(
             status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
