@@ -3,6 +3,7 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 _Array = NDArray[np.float64]
 _Args = tuple[()] | tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -45,6 +46,7 @@ class Native:
 @final
 class Caller: ...
 
+@disjoint_base
 class Engine:
     def __call__(self, x: Any, *args: Any, out: _Array | None = None, f0: Any = None) -> _Array: ...
     def evaluate(
