@@ -144,6 +144,62 @@ cdef inline bint _is_double(const Py_buffer *view) noexcept:
     return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
 
 
+cdef object _open_vector(x, Py_buffer *view):
+    """Get at x as n contiguous doubles; returns the object that holds them."""
+    if type(x) is _ndarray:
+        PyObject_GetBuffer(x, view, PyBUF_FORMAT | PyBUF_STRIDES)
+        if view.ndim == 1 and _is_double(view) and view.strides[0] == 8:
+            return x
+        PyBuffer_Release(view)
+    vector = as_vector(x)
+    PyObject_GetBuffer(vector, view, PyBUF_FORMAT | PyBUF_STRIDES)
+    return vector
+
+
+cdef int _open_target(out, bint jac, fdc_problem *p, Py_buffer *view) except -1:
+    """Get at the caller's result array, in any memory order."""
+    cdef bint good
+    if type(out) is _ndarray or isinstance(out, _ndarray):
+        try:
+            PyObject_GetBuffer(out, view, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE)
+        except (BufferError, ValueError):
+            view.buf = NULL
+            raise errors.ArgumentError("out is read-only; give an array that can be written to") from None
+        good = _is_double(view) and view.ndim == (2 if jac else 1) and view.shape[view.ndim - 1] == p.n
+        good = good and view.strides[0] % 8 == 0 and view.strides[view.ndim - 1] % 8 == 0
+        if good and (not jac or view.shape[0] == p.m):
+            p.jac = <double *>view.buf
+            p.row_stride = view.strides[0] // 8 if jac else 1
+            p.col_stride = view.strides[view.ndim - 1] // 8
+            return 0
+        PyBuffer_Release(view)
+        view.buf = NULL
+    raise errors.ShapeError(
+        f"out must be a float64 array of shape {f'({p.m}, {p.n})' if jac else f'({p.n},)'}, not "
+        f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}"
+    )
+
+
+cdef bint _overlap(const Py_buffer *a, const Py_buffer *b) noexcept:
+    """Whether two arrays may share memory."""
+    cdef const char *low[2]
+    cdef const char *high[2]
+    cdef const Py_buffer *each[2]
+    cdef int i, k
+    each[0], each[1] = a, b
+    for i in range(2):
+        low[i] = <const char *>each[i].buf
+        high[i] = low[i] + each[i].itemsize
+        for k in range(each[i].ndim):
+            if each[i].shape[k] == 0:
+                return False
+            if each[i].strides[k] > 0:
+                high[i] += (each[i].shape[k] - 1) * each[i].strides[k]
+            else:
+                low[i] += (each[i].shape[k] - 1) * each[i].strides[k]
+    return low[0] < high[1] and low[1] < high[0]
+
+
 include "callables.pxi"
 
 
@@ -422,37 +478,20 @@ cdef class Engine:
         return derivative, nfev
 
     cdef object compute(self, x, args, out, f0, double scale, step, component, ptrdiff_t *nfev):
-        cdef bint jac = self.is_jacobian
         cdef fdc_problem p = self.problem
         cdef fdc_options o = self.options
         cdef fdc_info info
-        cdef Py_buffer view, target
-        cdef bint have_target = False
-        cdef tuple shape
+        cdef Py_buffer source, target
         cdef ptrdiff_t extra = 0
         memset(&info, 0, sizeof(info))
-        vector = x
-        if not (isinstance(x, _ndarray) and x.ndim == 1 and x.dtype is _float64):
-            vector = as_vector(x)
-        PyObject_GetBuffer(vector, &view, PyBUF_FORMAT | PyBUF_STRIDES)
-        if view.strides[0] != 8 or not _is_double(&view):
-            PyBuffer_Release(&view)
-            vector = np.array(vector, dtype=_float64)
-            PyObject_GetBuffer(vector, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+        target.buf = NULL
+        vector = _open_vector(x, &source)
         try:
-            p.n = view.shape[0]
-            p.x = <const double *>view.buf
+            p.n = source.shape[0]
+            p.x = <const double *>source.buf
             f = self.f
             if self.native is not None:
-                if self.native.n >= 0 and self.native.n != p.n:
-                    raise errors.ShapeError(f"x has {p.n} components, and the native callback takes {self.native.n}")
-                if args:
-                    raise errors.ArgumentError("args and kwargs are for Python callables; a native one has user_data")
-                if self.m < 0:
-                    raise errors.ArgumentError(
-                        "a native vector callback does not say how many values it returns; wrap it as "
-                        "fdcore.native(f, m=...)"
-                    )
+                self.check_native(p.n, args)
                 if not self.native.probed:
                     # Once for each callback, by an evaluation that is not wasted where f(x) is needed anyway.
                     first = self.probe(self.native, vector)
@@ -481,40 +520,41 @@ cdef class Engine:
                 info.step = _data(step)
             if component is not None:
                 info.component = <uint8_t *>_data(component)
-
-            if out is None:
-                result = _empty((p.n, p.m)) if jac else _empty(p.n)
-                p.jac = _data(result)
-                p.col_stride = p.m
-                result = result.T if jac else result
-            else:
+            if out is not None:
                 result = out
-                shape = (p.n,)
-                if jac:
-                    shape = (p.m, p.n)
-                if not isinstance(out, _ndarray) or out.dtype != _float64 or out.shape != shape:
-                    raise errors.ShapeError(
-                        f"out must be a float64 array of shape {shape}, not "
-                        f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}"
-                    )
-                if not out.flags.writeable:
-                    raise errors.ArgumentError("out is read-only")
-                if np.may_share_memory(out, vector):
-                    vector_copy = np.array(vector)
-                    p.x = _data(vector_copy)
-                PyObject_GetBuffer(out, &target, PyBUF_WRITABLE | PyBUF_STRIDES)
-                have_target = True
-                p.jac = <double *>target.buf
-                p.row_stride = target.strides[0] // 8 if jac else 1
-                p.col_stride = target.strides[1] // 8 if jac else target.strides[0] // 8
+                _open_target(out, self.is_jacobian, &p, &target)
+                if _overlap(&target, &source):
+                    own = np.array(vector)
+                    p.x = _data(own)
+            elif self.is_jacobian:
+                # Columns are contiguous: by rows would be several times slower for large m.
+                columns = _empty((p.n, p.m))
+                p.jac = _data(columns)
+                p.col_stride = p.m
+                result = columns.T
+            else:
+                result = _empty(p.n)
+                p.jac = _data(result)
+                p.col_stride = 1
             if p.n:
                 self.run(&p, &o, &info, f)
         finally:
-            if have_target:
+            if target.buf != NULL:
                 PyBuffer_Release(&target)
-            PyBuffer_Release(&view)
+            PyBuffer_Release(&source)
         nfev[0] = info.nfev + extra
         return result
+
+    cdef int check_native(self, ptrdiff_t n, args) except -1:
+        if self.native.n >= 0 and self.native.n != n:
+            raise errors.ShapeError(f"x has {n} components, and the native callback takes {self.native.n}")
+        if args:
+            raise errors.ArgumentError("args and kwargs are for Python callables; a native one has user_data")
+        if self.m < 0:
+            raise errors.ArgumentError(
+                "a native vector callback does not say how many values it returns; wrap it as fdcore.native(f, m=...)"
+            )
+        return 0
 
     def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None):
         """Derivatives of a scalar function at each of the points, a contiguous vector, into `out`. Returns nfev."""

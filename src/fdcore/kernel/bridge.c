@@ -46,6 +46,16 @@ static int vector(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, do
     return ((int (*)(ptrdiff_t, const double *, ptrdiff_t, double *, void *))bridge->fn)(n, x, m, y, bridge->user);
 }
 
+fdc_array_fn fdc_bridge_array(const fdc_func *func, void **user)
+{
+    if (func->eval != array_user) {
+        return NULL;
+    }
+    const fdc_bridge *bridge = func->ctx;
+    *user = bridge->user;
+    return (fdc_array_fn)bridge->fn;
+}
+
 static fdc_fn through(fdc_kind kind)
 {
     switch (kind) {

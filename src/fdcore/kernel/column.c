@@ -1,6 +1,9 @@
 /* column.c - the evaluations for one column of the Jacobian, or for several at once. */
 #include "run.h"
 
+#include <float.h>
+#include <math.h>
+
 #define POLL_EVERY_NS 50000000 /* 50 ms: more often costs time against a busy GIL */
 #define MAX_COUNTDOWN 65536
 
@@ -146,6 +149,65 @@ fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failur
         if (w->tile != NULL && (j + 1 - aside == FDC_TILE || j + 1 == end)) {
             store_tile(w, aside, j + 1);
             aside = j + 1;
+        }
+    }
+    return FDC_OK;
+}
+
+/* The same for the commonest case: f(x + h) - f(x - h) with the rule step and nothing to look out for. What the general
+ * way spends on choosing would be a third of the time of a cheap callback. */
+fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
+{
+    fdc_job *jb = w->job;
+    const fdc_problem *p = jb->p;
+    const fdc_func *f = p->f;
+    const ptrdiff_t m = p->m;
+    void *user = NULL;
+    const fdc_array_fn direct = fdc_bridge_array(f, &user);
+    const double rule = p->scheme[0].rule * (jb->o->step_scale > 0.0 ? jb->o->step_scale : 1.0);
+    const fdc_placement at = {&p->scheme[0], rule, FDC_AT_RULE};
+    for (ptrdiff_t j = begin; j < end; j++) {
+        const double home = p->x[j];
+        const double size = fabs(home);
+        const double h = rule * (size > 1.0 ? size : 1.0);
+        const double point[2] = {home + h, home - h};
+        const double d[2] = {point[0] - home, point[1] - home};
+        if (!(d[0] > 0.0 && d[1] < 0.0 && d[0] - d[1] <= DBL_MAX)) {
+            return fdc_columns(w, j, end, fail); /* which says what is wrong */
+        }
+        if (cancelled(w)) {
+            return fdc_fail(fail, FDC_ERR_CANCELLED, j, 0.0);
+        }
+        if (!fdc_same_bits((*w->x)[j], home)) {
+            return fdc_fail(fail, FDC_ERR_MUTATED, j, (*w->x)[j]);
+        }
+        for (int k = 0; k < 2; k++) {
+            (*w->x)[j] = point[k];
+            w->nfev++;
+            if (direct != NULL) {
+                w->y[k] = direct((int)p->n, *w->x, user);
+            } else {
+                const int rc = f->eval(1, p->n, *w->x, m, w->y + k * m, f->ctx);
+                if (rc != 0) {
+                    fail->callback_status = rc;
+                    return fdc_fail(fail, FDC_ERR_CALLBACK, j, d[k]);
+                }
+            }
+            if (!fdc_same_bits((*w->x)[j], point[k])) {
+                return fdc_fail(fail, FDC_ERR_MUTATED, j, (*w->x)[j]);
+            }
+        }
+        (*w->x)[j] = home;
+        double *out = p->jac + j * p->col_stride;
+        int finite;
+        if (m == 1) {
+            *out = (w->y[0] - w->y[1]) / (d[0] - d[1]);
+            finite = fabs(*out) <= DBL_MAX;
+        } else {
+            finite = fdc_combine(jb, &at, w->y, d, out, p->row_stride);
+        }
+        if (!finite) {
+            fdc_record(jb, j, &at, 0);
         }
     }
     return FDC_OK;

@@ -105,4 +105,8 @@ typedef struct fdc_bridge {
 fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), void *user, uint32_t flags,
                            fdc_func *func);
 
+/* The function behind a func of kind FDC_KIND_ARRAY_USER, to be called without the detour; NULL for any other. */
+typedef double (*fdc_array_fn)(int n, const double *x, void *user);
+fdc_array_fn fdc_bridge_array(const fdc_func *func, void **user);
+
 #endif

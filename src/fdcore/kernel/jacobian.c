@@ -104,8 +104,9 @@ static void work(fdc_worker *w, ptrdiff_t end)
             break;
         }
         const ptrdiff_t stop = end - begin < jb->chunk ? end : begin + jb->chunk;
-        const fdc_status status =
-            batched ? fdc_columns_batched(w, begin, stop, &fail) : fdc_columns(w, begin, stop, &fail);
+        const fdc_status status = jb->plain ? fdc_columns_plain(w, begin, stop, &fail)
+                                  : batched ? fdc_columns_batched(w, begin, stop, &fail)
+                                            : fdc_columns(w, begin, stop, &fail);
         if (status != FDC_OK) {
             report(jb, &fail);
             return;
@@ -316,6 +317,9 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
         info->callback_status = 0;
         info->workers = 1;
     }
+    jb.plain = p->scheme[0].form == FDC_PAIRS && p->scheme[0].npoints == 2 && !p->is_complex &&
+               !(p->f->flags & FDC_BATCHED) && o->rel_step == NULL && o->abs_step == NULL && o->lower == NULL &&
+               o->upper == NULL && jb.step == NULL && jb.component == NULL && (p->m == 1 || p->row_stride == 1);
     ptrdiff_t size;
     if (!multiply(jb.rows, jb.width, &size) || !multiply(jb.rows + FDC_MAX_POINTS + FDC_TILE, p->m, &size)) {
         return FDC_ERR_MEMORY;

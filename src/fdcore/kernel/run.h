@@ -23,6 +23,7 @@ typedef struct fdc_job {
     ptrdiff_t width;        /* doubles a row of x: n, or 2n when complex */
     ptrdiff_t rows;         /* rows of x and y that each worker has */
     ptrdiff_t chunk;        /* columns a claim */
+    int plain;              /* central, order 2, rule step, no bounds, nothing to record but the derivative */
     double *step;           /* (n,) or NULL */
     uint8_t *component;     /* (n,) or NULL */
     uint8_t *nonfinite;     /* (n,) columns to be tried again */
@@ -78,8 +79,9 @@ fdc_status fdc_column(fdc_worker *w, ptrdiff_t j, const fdc_placement *at, doubl
 /* What became of column j, for the caller's arrays. */
 void fdc_record(fdc_job *job, ptrdiff_t j, const fdc_placement *at, int finite);
 
-/* Columns begin..end: point by point, or all their points in one call. */
+/* Columns begin..end: point by point, so where job->plain, or all their points in one call. */
 fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 
 #endif
