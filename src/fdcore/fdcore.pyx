@@ -26,6 +26,7 @@ from fdcore.coerce import as_vector, bind, values_of
 cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object callable, ...)
     PyObject *call_raw "PyObject_CallFunctionObjArgs"(PyObject *callable, ...)
+    int get_buffer "PyObject_GetBuffer"(PyObject *, Py_buffer *, int)  # as it is: no exception handling around it
     Py_ssize_t Py_REFCNT(object)
     bint PyFloat_Check(PyObject *)
     double PyFloat_AsDouble(PyObject *) except? -1.0
@@ -160,11 +161,10 @@ cdef int _open_target(out, bint jac, fdc_problem *p, Py_buffer *view) except -1:
     """Get at the caller's result array, in any memory order."""
     cdef bint good
     if type(out) is _ndarray or isinstance(out, _ndarray):
-        try:
-            PyObject_GetBuffer(out, view, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE)
-        except (BufferError, ValueError):
+        if get_buffer(<PyObject *>out, view, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE) != 0:
+            PyErr_Clear()
             view.buf = NULL
-            raise errors.ArgumentError("out is read-only; give an array that can be written to") from None
+            raise errors.ArgumentError("out is read-only; give an array that can be written to")
         good = _is_double(view) and view.ndim == (2 if jac else 1) and view.shape[view.ndim - 1] == p.n
         good = good and view.strides[0] % 8 == 0 and view.strides[view.ndim - 1] % 8 == 0
         if good and (not jac or view.shape[0] == p.m):

@@ -22,18 +22,26 @@ static int cancelled(fdc_worker *w)
     fdc_job *jb = w->job;
     if (w->polls && --w->countdown <= 0) {
         const int64_t now = fdc_clock_ns();
-        if (now - w->last_poll >= POLL_EVERY_NS) {
+        const int64_t elapsed = now - w->last_poll;
+        if (elapsed >= POLL_EVERY_NS) {
             if (jb->o->poll(jb->o->poll_ctx) != 0) {
                 fdc_atomic_store_int(&jb->cancelled, 1);
             }
             w->last_poll = fdc_clock_ns();
             w->interval = w->interval > 1 ? w->interval / 2 : 1;
-        } else if (now - w->last_poll < POLL_EVERY_NS / 8 && w->interval < MAX_COUNTDOWN) {
+        } else if (elapsed < POLL_EVERY_NS / 8 && w->interval < MAX_COUNTDOWN) {
             w->interval *= 2;
         }
         w->countdown = w->interval;
     }
     return fdc_atomic_load_int(&jb->cancelled);
+}
+
+void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns)
+{
+    const double pace = POLL_EVERY_NS / 8.0 / (evaluation_ns + 1.0);
+    w->last_poll = start;
+    w->countdown = w->interval = pace < 1.0 ? 1 : pace < MAX_COUNTDOWN ? (int)pace : MAX_COUNTDOWN;
 }
 
 fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail)

@@ -42,7 +42,6 @@ static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
     w->job = jb;
     w->polls = polls && jb->o->poll != NULL;
     w->countdown = w->interval = 1;
-    w->last_poll = w->polls ? fdc_clock_ns() : 0;
     const int shared = polls && jb->p->xslot != NULL;
     const ptrdiff_t x_size = shared ? 0 : jb->rows * jb->width;
     const ptrdiff_t y_rows = jb->rows > FDC_MAX_POINTS ? jb->rows : FDC_MAX_POINTS;
@@ -255,28 +254,28 @@ static int run_columns(fdc_worker *w)
     const ptrdiff_t n = jb->p->n;
     const int batched = (jb->p->f->flags & FDC_BATCHED) != 0;
     int workers = o->workers;
-    if (o->pool == NULL || workers == 1 || n <= jb->chunk || jb->p->xslot != NULL ||
-        !(jb->p->f->flags & FDC_REENTRANT)) {
-        jb->chunk = batched ? jb->chunk : n;
-        work(w, n);
-        return 1;
-    }
+    const int alone = o->pool == NULL || workers == 1 || n <= jb->chunk || jb->p->xslot != NULL ||
+                      !(jb->p->f->flags & FDC_REENTRANT);
     double column_ns = 0.0;
-    if (workers <= 0) { /* as many as the work is worth: time the first columns */
+    if (workers <= 0 || w->polls) { /* time the first columns: what is the work worth, and when to look for signals */
         const ptrdiff_t timed = jb->chunk;
         const int64_t start = fdc_clock_ns();
-        work(w, timed);
+        fdc_set_pace(w, start, 0.0);
+        work(w, timed < n ? timed : n);
         if (jb->first.status != FDC_OK) {
             return 1;
         }
         fdc_atomic_store(&jb->next, timed);
         column_ns = (double)(fdc_clock_ns() - start) / (double)timed;
-        if (column_ns * (double)(n - timed) < WORTH_THREADS_NS) {
-            jb->chunk = batched ? jb->chunk : n;
-            work(w, n);
-            return 1;
+        fdc_set_pace(w, start, column_ns / jb->p->scheme[0].npoints);
+        if (workers <= 0) {
+            workers = column_ns * (double)(n - timed) < WORTH_THREADS_NS ? 1 : workers < 0 ? -workers : INT32_MAX;
         }
-        workers = workers < 0 && workers > INT32_MIN ? -workers : INT32_MAX;
+    }
+    if (alone || workers == 1) {
+        jb->chunk = batched ? jb->chunk : n;
+        work(w, n);
+        return 1;
     }
     if (!batched) {
         jb->chunk = columns_a_claim(n, column_ns);

@@ -69,6 +69,9 @@ int fdc_combine(const fdc_job *job, const fdc_placement *at, const double *y, co
 /* `count` rows of x at once; y gets (count, m). */
 fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail);
 
+/* When to look for signals next, given the time of one evaluation: reading the clock each time would show. */
+void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns);
+
 /* Notes down a failure and returns its status. */
 fdc_status fdc_fail(fdc_failure *fail, fdc_status status, ptrdiff_t j, double displacement);
 
