@@ -45,14 +45,15 @@ class _Callable:
 
     def first(self, vector: Vector) -> Any:
         """Call it for the first time, and find out whether it takes float64 where the parameters are float32."""
-        narrow = any(leaf.dtype != np.float64 for leaf in self.tree.leaves)
+        if all(leaf.dtype == np.float64 for leaf in self.tree.leaves):
+            return self.raw(vector)
+        kept = vector.copy()
         try:
-            return self.raw(vector.copy())
+            return self.raw(vector)
         except Exception:
-            if not narrow:
-                raise
-        self.own_dtype = True
-        return self.raw(vector.copy())
+            vector[:] = kept
+            self.own_dtype = True
+        return self.raw(vector)
 
 
 class Objective(_Callable):

@@ -2,19 +2,27 @@
 
 Labels of the notes, in the order in which they are looked for:
 
-``"dtype"``            f, its gradient or the parameters are float32 or narrower
-``"non-finite"``       f or its gradient is NaN or infinite at the point
+``"input-mutated"``    one of the two functions wrote into its input
 ``"f-not-repeatable"`` f gives different values at the same point; the level is measured
-``"f-order"``          f at the point changes after f or the gradient was called elsewhere
-``"input-mutated"``    one of the two wrote into its input
+``"non-finite"``       f or its gradient is NaN or infinite at the point
 ``"shape"``            an array of the gradient has another shape than its parameter
 ``"missing"``          an array of the gradient is missing, or None
 ``"extra"``            the gradient has arrays that the parameters have not
 ``"type"``             something in the gradient is no array of numbers
-``"gradient-not-repeatable"``, ``"gradient-accumulates"``, ``"gradient-order"``
-                       the gradient at the point changes when it is called again; adds up; changes after other calls
-``"output-reused"``    the gradient returns the same memory every time
 ``"output-aliased"``   the gradient returns (part of) its own input
+``"gradient-accumulates"``, ``"gradient-not-repeatable"``
+                       the gradient adds to what an earlier call left; differs between calls at the same point
+``"output-reused"``    the gradient returns the same memory every time
+``"dtype"``            f, its gradient or the parameters are float32 or narrower
+``"gradient-order"``   the gradient at the point changes after f was called elsewhere
+``"stale-cache"``      the gradient does not change although the point does, and is wrong there
+``"f-order"``          f at the point changes after it was called elsewhere
+
+Three more come from the comparison itself:
+
+``"kink"``             the gradient is a valid subgradient where no derivative exists
+``"not-located"``      something is wrong between two entries, and the budget was used up before it was found
+``"uninformative"``    the gradient is zero as far as can be seen, which says nothing about its formula
 """
 
 from __future__ import annotations
@@ -27,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdcore.check.evaluate import DOUBLE, Gradient, Objective, precision
-from fdcore.check.judge import rounding_of, units_of
+from fdcore.check.rounding import SMALL, Rounding
 from fdcore.check.verdict import Note
-from fdcore.tree import Problem, Tree, as_numbers
+from fdcore.tree import Problem, as_numbers
 
 __all__ = ["Findings", "aftermath", "preflight"]
 
@@ -46,22 +54,27 @@ class Findings:
         f at the point.
     noise : float
         Absolute noise of f, 0 where it repeats itself exactly.
-    analytic, rounding : (n,) array
-        The gradient, and the error that its own arithmetic may have.
+    analytic : (n,) array
+        The gradient; NaN where there is none.
+    rounding : Rounding
+        The error that its own arithmetic may have.
     problems : list of Problem
         Arrays of the gradient that do not fit.
     notes : list of Note
     random : bool
         The gradient does not repeat itself.
+    accumulates : bool
+        It adds to what an earlier call left.
     """
 
     f0: float
+    analytic: Vector
+    rounding: Rounding
     noise: float = 0.0
-    analytic: Vector = field(default_factory=lambda: np.empty(0))
-    rounding: Vector = field(default_factory=lambda: np.empty(0))
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     random: bool = False
+    accumulates: bool = False
 
     def note(self, label: str, message: str, parameter: str = "") -> None:
         """Add a note."""
@@ -69,22 +82,48 @@ class Findings:
 
 
 def preflight(f: Objective, gradient: Gradient, x: Vector) -> Findings:
-    """Call both functions at the point, twice; f at least 2, at most 8 times, the gradient 2 to 4 times."""
-    found = Findings(f0=0.0)
-    _function(f, x, found)
-    raw = _gradient(f, gradient, x, found)
-    _dtypes(f, gradient, raw, found)
+    """Call both functions at the point, twice; f at least 2, at most 8 times, the gradient up to 4 times."""
+    notes: list[Note] = []
+    f0, noise = _function(f, x, notes)
+    point = x.copy()
+    raw = gradient.first(point)
+    analytic, problems = gradient.read(raw)
+    found = Findings(f0, analytic, Rounding(gradient, raw, analytic), noise, problems, notes)
+    for problem in problems:
+        label = {"none": "missing"}.get(problem.kind, problem.kind)
+        found.note(label, f"the gradient of {problem.message}", problem.name)
+    _finite(gradient, found)
+    if not gradient.given:
+        if not _same(point, x):
+            found.note("input-mutated", "the gradient writes into its input; the check gives it a fresh copy each time")
+        if _share(raw, point):
+            found.note("output-aliased", "the gradient returns its own input, or a view of it, not an array of its own")
+        _dtypes(f, gradient, raw, found)
+        del point
+        small = x.size <= SMALL
+        kept = raw if small else None
+        del raw
+        _again(gradient, x, found)
+        if small and not found.accumulates and not _same(gradient.read(kept)[0], analytic):
+            found.note(
+                "output-reused",
+                "the gradient returns the same memory every time: the next call overwrites an array you may still hold",
+            )
+    else:
+        _dtypes(f, gradient, raw, found)
     return found
 
 
 def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> None:
-    """Call both once more at the point, after f has been elsewhere: a stale cache shows now."""
-    if not gradient.given and not found.random:
+    """Call both once more at the point, after f has been elsewhere: a cache that is out of date shows now."""
+    if not gradient.given and not found.random and not found.accumulates:
         # Before f is called at the point again, which would put the gradient right.
+        later = gradient(x.copy())
         with np.errstate(invalid="ignore"):
-            apart = np.abs(gradient(x.copy()) - found.analytic)
-        size = float(np.max(apart, initial=0.0, where=np.isfinite(apart)))
-        if size > 0.0 and "gradient-accumulates" not in [note.label for note in found.notes]:
+            later -= found.analytic
+        np.abs(later, out=later)
+        size = float(np.max(later, initial=0.0, where=np.isfinite(later)))
+        if size > 0.0:
             found.note(
                 "gradient-order",
                 f"the gradient at the same point changed by up to {size:.3g} after f had been called elsewhere: "
@@ -99,109 +138,65 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
         )
 
 
-def _function(f: Objective, x: Vector, found: Findings) -> None:
+def _function(f: Objective, x: Vector, notes: list[Note]) -> tuple[float, float]:
     point = x.copy()
-    found.f0 = f.begin(point) if not _narrow(f.tree) else f.begin(x)
-    mutated = not np.array_equal(point, x, equal_nan=True)
-    if not mutated and not f.own_dtype:
-        probe = x.copy()
-        again = f(probe)
-        mutated = not np.array_equal(probe, x, equal_nan=True)
-    else:
-        again = f(x.copy())
-    if mutated:
-        found.note("input-mutated", "f writes into its input; the check gives it a fresh copy each time")
-    if not math.isfinite(found.f0):
-        found.note("non-finite", f"f is {found.f0} at this point; choose another one")
-        return
-    if again != found.f0:
-        values = [found.f0, again, *(f(x.copy()) for _ in range(6))]
-        found.noise = max(values) - min(values)
-        level = found.noise / max(map(abs, values))
-        found.note(
-            "f-not-repeatable",
-            f"f gave {found.f0!r}, then {again!r} at the same point; it varies by {found.noise:.3g} "
-            f"(relative {level:.1g}) over {len(values)} calls. Fix its random seed, or switch dropout off",
-        )
+    f0 = f.begin(point)
+    if not _same(point, x):
+        notes.append(Note("input-mutated", "f writes into its input; the check gives it a fresh copy each time"))
+    del point
+    if not math.isfinite(f0):
+        notes.append(Note("non-finite", f"f is {f0} at this point; choose another one"))
+        return f0, 0.0
+    again = f(x.copy())
+    if again == f0:
+        return f0, 0.0
+    values = [f0, again, *(f(x.copy()) for _ in range(6))]
+    noise = max(values) - min(values)
+    message = (
+        f"f gave {f0!r}, then {again!r} at the same point; it varies by {noise:.3g} (relative "
+        f"{noise / max(map(abs, values)):.1g}) over {len(values)} calls. Fix its random seed, or switch dropout off"
+    )
+    notes.append(Note("f-not-repeatable", message))
+    return f0, noise
 
 
-def _gradient(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> Any:
-    point = x.copy()
-    raw = gradient.first(x) if gradient.given else _first(gradient, point, x)
-    flat, problems = gradient.read(raw)
-    found.analytic, found.problems = flat, problems
-    for problem in problems:
-        label = {"none": "missing"}.get(problem.kind, problem.kind)
-        found.note(label, f"the gradient of {problem.message}", problem.name)
-    units = units_of(gradient, raw, flat)
-    found.rounding = rounding_of(gradient.tree, units, flat)
-    bad = ~np.isfinite(flat)
-    for position in (position for problem in problems for position in problem.leaves):
+def _finite(gradient: Gradient, found: Findings) -> None:
+    bad = ~np.isfinite(found.analytic)
+    for position in (position for problem in found.problems for position in problem.leaves):
         leaf = gradient.tree.leaves[position]
         bad[leaf.start : leaf.stop] = False
     if bad.any():
         first = gradient.tree.name(int(np.argmax(bad)))
         found.note("non-finite", f"{int(bad.sum())} entries of the gradient are NaN or infinite, the first is {first}")
-    if gradient.given:
-        return raw
-    if not np.array_equal(point, x, equal_nan=True):
-        found.note("input-mutated", "the gradient writes into its input; the check gives it a fresh copy each time")
-    if _arrays_share(gradient.tree, raw, point):
-        found.note("output-aliased", "the gradient returns its own input, or a view of it, not an array of its own")
-    second_point = x.copy()
-    second_raw = gradient.raw(second_point)
-    second = gradient.read(second_raw)[0]
-    if np.array_equal(second, flat, equal_nan=True):
-        _conditioning(gradient, x, units, found)
-    elif _close(second, 2.0 * flat):
+
+
+def _again(gradient: Gradient, x: Vector, found: Findings) -> None:
+    second = gradient(x.copy())
+    if _same(second, found.analytic):
+        del second
+        if x.size <= SMALL or max(found.rounding.units) > DOUBLE:
+            found.rounding.watch(gradient, x)
+        return
+    with np.errstate(invalid="ignore"):
+        doubled = np.abs(second - 2.0 * found.analytic) <= 1e-6 * np.abs(second)
+    if doubled.all() and np.any(second):
+        found.accumulates = True
         found.note(
             "gradient-accumulates",
             "the gradient doubles when it is called twice: it adds to what an earlier call left (zero it first)",
         )
-    else:
-        found.random = True
-        apart = np.abs(second - flat)
-        more = [gradient(x.copy()) for _ in range(2)]
-        apart = np.maximum.reduce([apart, *(np.abs(other - flat) for other in more)])
-        for leaf in gradient.tree.leaves:
-            part = apart[leaf.start : leaf.stop]
-            top = float(np.max(part, initial=0.0, where=np.isfinite(part)))
-            found.rounding[leaf.start : leaf.stop] += top
-        worst = int(np.argmax(np.where(np.isfinite(apart), apart, -1.0)))
-        found.note(
-            "gradient-not-repeatable",
-            f"the gradient differs between calls at the same point, by up to {apart[worst]:.3g} at "
-            f"{gradient.tree.name(worst)}. Fix its random seed, or switch dropout off",
-        )
-    if not np.array_equal(gradient.read(raw)[0], flat, equal_nan=True):
-        found.note(
-            "output-reused",
-            "the gradient returns the same memory every time: the next call overwrites an array you may still hold",
-        )
-    return raw
-
-
-def _first(gradient: Gradient, point: Vector, x: Vector) -> Any:
-    if _narrow(gradient.tree):
-        return gradient.first(x)
-    return gradient.raw(point)
-
-
-def _conditioning(gradient: Gradient, x: Vector, units: list[float], found: Findings) -> None:
-    """Add how far the gradient moves when x moves by one rounding: no gradient is known better than that."""
-    signs = np.where(np.arange(x.size) * 2654435761 % 4294967296 < 2147483648, 1.0, -1.0)
-    for direction in (signs, -signs):
-        point = x.copy()
-        for leaf, unit in zip(gradient.tree.leaves, units, strict=True):
-            part = point[leaf.start : leaf.stop]
-            part += 2.0 * unit * np.abs(part) * direction[leaf.start : leaf.stop]
-        with np.errstate(invalid="ignore"):
-            apart = np.nan_to_num(np.abs(gradient(point) - found.analytic), nan=0.0, posinf=0.0)
-        for leaf in gradient.tree.leaves:
-            part = apart[leaf.start : leaf.stop]
-            if part.size:
-                level = 3.0 * float(np.sqrt(np.mean(part * part)))
-                found.rounding[leaf.start : leaf.stop] += np.maximum(level, apart[leaf.start : leaf.stop])
+        return
+    found.random = True
+    found.rounding.differs(second, 1.0, worst=True)
+    for _ in range(2):
+        found.rounding.differs(gradient(x.copy()), 1.0, worst=True)
+    level = max(found.rounding.levels)
+    found.note(
+        "gradient-not-repeatable",
+        f"the gradient differs between calls at the same point, by up to {level:.3g} in "
+        f"{gradient.tree.leaves[found.rounding.levels.index(level)].name}. "
+        "Fix its random seed, or switch dropout off",
+    )
 
 
 def _dtypes(f: Objective, gradient: Gradient, raw: Any, found: Findings) -> None:
@@ -210,30 +205,24 @@ def _dtypes(f: Objective, gradient: Gradient, raw: Any, found: Findings) -> None
         narrow.append("the values of f")
     if any(precision(dtype) > DOUBLE for dtype in gradient.tree.dtypes(raw)):
         narrow.append("the gradient")
-    if _narrow(f.tree):
+    if any(leaf.dtype != np.float64 for leaf in f.tree.leaves):
         narrow.append("the parameters")
     if narrow:
         text = " and ".join([", ".join(narrow[:-1]), narrow[-1]] if len(narrow) > 1 else narrow)
-        found.note(
-            "dtype",
-            f"{text} {'is' if narrow == ['the gradient'] else 'are'} in single precision or less: "
-            "bars are wider; check in float64 to see more",
-        )
+        verb = "is" if narrow == ["the gradient"] else "are"
+        found.note("dtype", f"{text} {verb} in single precision or less: bars are wider; check in float64 to see more")
 
 
-def _narrow(tree: Tree) -> bool:
-    return any(leaf.dtype != np.float64 for leaf in tree.leaves)
+def _same(a: Vector, b: Vector) -> bool:
+    """Equality with NaN equal to NaN, in pieces: a comparison of 10^7 numbers shall not need five arrays of them."""
+    step = 1 << 16
+    return all(np.array_equal(a[k : k + step], b[k : k + step], equal_nan=True) for k in range(0, a.size, step))
 
 
-def _arrays_share(tree: Tree, value: Any, memory: Vector) -> bool:
+def _share(value: Any, memory: Vector) -> bool:
     if isinstance(value, dict):
-        return any(_arrays_share(tree, child, memory) for child in value.values())
+        return any(_share(child, memory) for child in value.values())
     if isinstance(value, (list, tuple)):
-        return any(_arrays_share(tree, child, memory) for child in value)
+        return any(_share(child, memory) for child in value)
     array = as_numbers(value) if isinstance(value, np.ndarray) else None
     return array is not None and np.may_share_memory(array, memory)
-
-
-def _close(a: Vector, b: Vector) -> bool:
-    with np.errstate(invalid="ignore"):
-        return bool(np.all((np.abs(a - b) <= 1e-6 * np.abs(b)) | ((a == 0) & (b == 0)))) and bool(np.any(b != 0))
