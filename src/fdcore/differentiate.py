@@ -293,7 +293,11 @@ def _on_tree(f: Any, tree: Tree, vectorized: bool) -> Any:
     if vectorized:
         raise ArgumentError("vectorized needs x to be a vector of shape (n,)")
     native = callbacks.recognise(f)
-    return native if native is not None else _OfTree(f, tree)
+    # A model's kernel knows its parameters in one order; the tree may have them in another.
+    layout = getattr(f, "layout", None) if native is not None and not tree.is_array else None
+    if native is None or (layout is not None and layout != tuple((leaf.name, leaf.shape) for leaf in tree.leaves)):
+        return _OfTree(f, tree)
+    return native
 
 
 def _flat_setting(value: Any, tree: Tree | None) -> Any:

@@ -97,7 +97,101 @@ static void test_sum(void) {
     CHECK(fabs(fdc_sum_value(&sum) - (1.0 + 1e-11)) <= DBL_EPSILON);
 }
 
+/* One row through a network, unit by unit. */
+static long double network_row(const fdc_network *net, const double *params, const double *x, const double *Y) {
+    long double a[8], z[8] = {0.0L}, total = 0.0L;
+    const ptrdiff_t last = net->width[net->layers];
+    for (ptrdiff_t j = 0; j < net->width[0]; j++) {
+        a[j] = x[j];
+    }
+    for (ptrdiff_t k = 0; k < net->layers; k++) {
+        const ptrdiff_t in = net->width[k], out = net->width[k + 1];
+        const double *W = net->bias == 1 ? params + out : params;
+        const double *b = net->bias == 1 ? params : params + in * out;
+        for (ptrdiff_t i = 0; i < out; i++) {
+            z[i] = net->bias ? b[i] : 0.0L;
+            for (ptrdiff_t j = 0; j < in; j++) {
+                z[i] += W[i * in + j] * a[j];
+            }
+        }
+        for (ptrdiff_t i = 0; i < out; i++) {
+            const long double gelu = tanhl(0.7978845608028654L * (z[i] + 0.044715L * z[i] * z[i] * z[i]));
+            a[i] = net->activation == FDC_TANH      ? tanhl(z[i])
+                   : net->activation == FDC_RELU    ? fmaxl(z[i], 0.0L)
+                   : net->activation == FDC_SIGMOID ? 1.0L / (1.0L + expl(-z[i]))
+                                                    : 0.5L * z[i] * (1.0L + gelu);
+        }
+        params += out * (in + (net->bias ? 1 : 0));
+    }
+    for (ptrdiff_t i = 0; i < last; i++) {
+        total += net->squared ? (z[i] - Y[i]) * (z[i] - Y[i]) / (long double)last : expl(z[i]);
+    }
+    if (!net->squared) {
+        total = logl(total);
+        for (ptrdiff_t i = 0; i < last; i++) {
+            total -= Y[i] * z[i];
+        }
+    }
+    return total;
+}
+
+static void test_network(void) {
+    static const ptrdiff_t widths[][4] = {{1, 2}, {3, 4}, {2, 5, 3}, {3, 1, 2}, {4, 3, 2, 5}};
+    static const ptrdiff_t layers[] = {1, 1, 2, 2, 3};
+    unsigned state = 7;
+    for (int shape = 0; shape < 5; shape++) {
+        for (int variant = 0; variant < 4 * 2 * 3; variant++) {
+            const ptrdiff_t rows = 1 + (variant * 5 + shape) % 19, in = widths[shape][0];
+            fdc_network net = {rows, layers[shape], widths[shape],   NULL,       NULL,
+                               0.5,  variant % 4,   variant / 4 % 2, variant / 8};
+            const ptrdiff_t out = widths[shape][net.layers];
+            ptrdiff_t n = 0;
+            for (ptrdiff_t k = 0; k < net.layers; k++) {
+                n += widths[shape][k + 1] * (widths[shape][k] + (net.bias ? 1 : 0));
+            }
+            /* Each exactly as large as said, so that a sanitizer sees a step over. */
+            double *X = malloc(sizeof *X * (size_t)(rows * in)), *Y = malloc(sizeof *Y * (size_t)(rows * out));
+            double *params = malloc(sizeof *params * (size_t)(2 * n)), got[2] = {0.0, 0.0};
+            CHECK(X != NULL && Y != NULL && params != NULL);
+            for (ptrdiff_t i = 0; i < rows * in; i++) {
+                X[i] = uniform(&state);
+            }
+            for (ptrdiff_t i = 0; i < rows * out; i++) {
+                Y[i] = net.squared ? uniform(&state) : (double)(i % out == i / out % out);
+            }
+            for (ptrdiff_t i = 0; i < 2 * n; i++) {
+                params[i] = uniform(&state);
+            }
+            net.X = X;
+            net.Y = Y;
+            CHECK(fdc_network_loss(2, n, params, 1, got, &net) == 0);
+            for (int point = 0; point < 2; point++) {
+                long double expected = 0.0L;
+                const double *layer = params + point * n;
+                for (ptrdiff_t i = 0; i < rows; i++) {
+                    expected += network_row(&net, layer, X + i * in, Y + i * out) / (long double)rows;
+                }
+                for (ptrdiff_t k = 0; k < net.layers; k++) {
+                    const ptrdiff_t size = widths[shape][k] * widths[shape][k + 1], units = widths[shape][k + 1];
+                    for (ptrdiff_t i = 0; i < size; i++) {
+                        const double w = layer[(net.bias == 1 ? units : 0) + i];
+                        expected += 0.25L * w * w;
+                    }
+                    layer += size + (net.bias ? units : 0);
+                }
+                CHECK(fabsl(got[point] - expected) <= 64.0 * DBL_EPSILON * fabsl(expected));
+            }
+            CHECK(fdc_network_loss(1, n + 1, params, 1, got, &net) == FDC_ERR_ARGUMENT);
+            CHECK(fdc_network_loss(1, n, params, 2, got, &net) == FDC_ERR_ARGUMENT);
+            free(X);
+            free(Y);
+            free(params);
+        }
+    }
+}
+
 static void test_find(void) {
+    CHECK(fdc_model_find("network") == fdc_network_loss);
     CHECK(fdc_model_find("linear") == fdc_linear_loss);
     CHECK(fdc_model_find("logistic") == fdc_logistic_loss);
     CHECK(fdc_model_find("") == NULL);
@@ -109,6 +203,7 @@ int main(void) {
     RUN(test_extremes);
     RUN(test_bad_arguments);
     RUN(test_sum);
+    RUN(test_network);
     RUN(test_find);
     return check_summary();
 }

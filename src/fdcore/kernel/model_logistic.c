@@ -1,8 +1,7 @@
 /* Logistic regression: binary cross-entropy of a sigmoid. */
 #include "models.h"
 
-static double loss(const fdc_regression *data, double intercept, const double *coef)
-{
+static double loss(const fdc_regression *data, double intercept, const double *coef) {
     fdc_sum sum = {0.0, 0.0};
     for (ptrdiff_t i = 0; i < data->rows; i++) {
         const double z = intercept + fdc_dot(data->cols, data->X + i * data->cols, coef);
@@ -13,8 +12,7 @@ static double loss(const fdc_regression *data, double intercept, const double *c
     return data->l2 > 0.0 ? mean + 0.5 * data->l2 * fdc_dot(data->cols, coef, coef) : mean;
 }
 
-int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
-{
+int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
     const fdc_regression *data = ctx;
     const ptrdiff_t first = data->intercept ? 1 : 0;
     if (m != 1 || n != data->cols + first) {

@@ -22,7 +22,31 @@ int fdc_linear_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, 
 /* Mean over the rows of log(1 + exp(z)) - y z: the cross-entropy of the probability 1 / (1 + exp(-z)). */
 int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
 
-/* The loss of that name ("linear", "logistic"), or NULL. */
+/* A fully connected network, rows in and one loss out. Layer k has weights W_k (width[k + 1], width[k]), row-major, and
+ * biases b_k; the parameters are the layers' one after the other, each with its biases before or after its weights.
+ * `fdcore/models/_network.py` builds the same struct in Python. */
+typedef struct fdc_network {
+    ptrdiff_t rows, layers;
+    const ptrdiff_t *width; /* (layers + 1,) columns of X, units of each layer */
+    const double *X;        /* (rows, width[0]), row-major */
+    const double *Y;        /* (rows, width[layers]) targets: values, or probabilities that add up to one */
+    double l2;              /* the loss has l2 / 2 * sum of the squared weights added; biases are free */
+    int64_t activation;     /* fdc_activation, of all layers but the last */
+    int64_t squared;        /* mean squared error over all entries of Y, instead of the cross-entropy of a softmax */
+    int64_t bias;           /* 0: no biases, 1: before the weights, 2: after them */
+} fdc_network;
+
+typedef enum fdc_activation {
+    FDC_TANH = 0,
+    FDC_RELU,
+    FDC_SIGMOID,
+    FDC_GELU, /* z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3))) */
+    FDC_ACTIVATION_COUNT
+} fdc_activation;
+
+int fdc_network_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+
+/* The loss of that name ("linear", "logistic", "network"), or NULL. */
 fdc_fn fdc_model_find(const char *name);
 
 /* A sum that carries what rounding took from it, so that its error does not grow with the number of terms. The error of
@@ -31,23 +55,20 @@ typedef struct fdc_sum {
     double high, low;
 } fdc_sum;
 
-static inline void fdc_sum_add(fdc_sum *sum, double value)
-{
+static inline void fdc_sum_add(fdc_sum *sum, double value) {
     const double total = sum->high + value;
     const double added = total - sum->high;
     sum->low += (sum->high - (total - added)) + (value - added);
     sum->high = total;
 }
 
-static inline double fdc_sum_value(const fdc_sum *sum)
-{
+static inline double fdc_sum_value(const fdc_sum *sum) {
     return isfinite(sum->low) ? sum->high + sum->low : sum->high; /* inf - inf in `low` must not hide an inf */
 }
 
 /* Eight partial sums: wide enough for the compiler to vectorise without leave to reorder, and a shorter chain of
  * roundings than one sum. */
-static inline double fdc_dot(ptrdiff_t n, const double *a, const double *b)
-{
+static inline double fdc_dot(ptrdiff_t n, const double *a, const double *b) {
     enum { LANES = 8 };
     double part[LANES] = {0.0};
     double tail = 0.0;

@@ -9,5 +9,7 @@ from __future__ import annotations
 
 from fdcore.models.linear import LinearRegression
 from fdcore.models.logistic import LogisticRegression
+from fdcore.models.mlp import MLP
+from fdcore.models.softmax import SoftmaxRegression
 
-__all__ = ["LinearRegression", "LogisticRegression"]
+__all__ = ["MLP", "LinearRegression", "LogisticRegression", "SoftmaxRegression"]

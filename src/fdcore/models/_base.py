@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fdcore.fdcore import Native
 
 Array = npt.NDArray[Any]
-Params = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+Params = npt.ArrayLike | Mapping[str, Any]
 
 # The same struct as fdc_regression in kernel/models.h.
 _REGRESSION = np.dtype(
@@ -59,12 +59,18 @@ class Model:
         """Names of the parameter arrays, in the order of the flat vector."""
         return tuple(block.name for block in self._blocks)
 
+    @property
+    def layout(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Name and shape of each parameter array, in the order of the flat vector."""
+        return tuple((block.name, block.shape) for block in self._blocks)
+
     def flatten(self, params: Params) -> Array:
         """Parameters as the flat vector.
 
         Parameters
         ----------
         params : array_like of shape (n,), or mapping of names to array_like
+            A name such as ``layer1.W`` may also be written as nested mappings, ``{"layer1": {"W": ...}}``.
 
         Returns
         -------
@@ -79,9 +85,10 @@ class Model:
             A name is missing or unknown.
         """
         if isinstance(params, Mapping):
-            if set(params) != set(self.names):
-                raise ArgumentError(f"parameters are named {list(self.names)}, got {sorted(map(str, params))}")
-            parts = [_numbers(params[block.name], block.name) for block in self._blocks]
+            given = dict(_named(params))
+            if set(given) != set(self.names):
+                raise ArgumentError(f"parameters are named {list(self.names)}, got {sorted(given)}")
+            parts = [_numbers(given[block.name], block.name) for block in self._blocks]
             for part, block in zip(parts, self._blocks, strict=True):
                 if part.shape != block.shape:
                     raise ShapeError(f"parameter {block.name!r} has shape {block.shape}, got {part.shape}")
@@ -91,7 +98,7 @@ class Model:
             raise ShapeError(f"params must have shape ({self.n},) for {list(self.names)}, got {vector.shape}")
         return vector
 
-    def unflatten(self, vector: npt.ArrayLike) -> dict[str, Array]:
+    def unflatten(self, vector: npt.ArrayLike) -> dict[str, Any]:
         """Split a flat vector into the named arrays, as views.
 
         Parameters
@@ -100,9 +107,19 @@ class Model:
 
         Returns
         -------
-        dict of str to ndarray
+        dict of str to ndarray, or to a dict of such
+            ``layer1.W`` is the entry ``W`` of the entry ``layer1``.
         """
-        flat = self.flatten(vector)
+        tree: dict[str, Any] = {}
+        for name, array in self._views(self.flatten(vector)).items():
+            *outer, last = name.split(".")
+            inner = tree
+            for key in outer:
+                inner = inner.setdefault(key, {})
+            inner[last] = array
+        return tree
+
+    def _views(self, flat: Array) -> dict[str, Array]:
         return {block.name: flat[block.start : block.stop].reshape(block.shape) for block in self._blocks}
 
     def __call__(self, params: Params) -> Any:
@@ -128,11 +145,11 @@ class Model:
 
         Returns
         -------
-        ndarray of shape (n,), or dict of str to ndarray
+        ndarray of shape (n,), or a mapping like `params`
             The form that `params` had.
         """
         flat = self._gradient(self.flatten(params))
-        return self.unflatten(flat) if isinstance(params, Mapping) else flat
+        return _like(params, "", self._views(flat)) if isinstance(params, Mapping) else flat
 
     def __fdcore_native__(self) -> Native:
         """Give the loss as a native callback; fdcore asks for it."""
@@ -210,18 +227,34 @@ class Regression(Model):
         return np.hstack([np.ones((len(self._X), self._first)), self._X])
 
     def _make_native(self) -> Native:
-        from fdcore.fdcore import Native, model_address
-
         rows, cols = self._X.shape
-        data = np.array([(rows, cols, self._X.ctypes.data, self._y.ctypes.data, self._l2, self._first)], _REGRESSION)
-        return Native(
-            model_address(self._kernel),
-            "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)",
-            user_data=data.ctypes.data,
-            owner=(data, self._X, self._y),
-            n=self.n,
-            m=1,
-        )
+        fields = (rows, cols, self._X.ctypes.data, self._y.ctypes.data, self._l2, self._first)
+        return native_loss(self._kernel, self.n, np.array([fields], _REGRESSION), (self._X, self._y))
+
+
+def native_loss(kernel: str, n: int, data: Array, arrays: tuple[Array, ...]) -> Native:
+    """The kernel's loss of that name, with the struct in `data`, which points into `arrays`."""
+    from fdcore.fdcore import Native, model_address
+
+    kind = "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)"
+    return Native(model_address(kernel), kind, user_data=data.ctypes.data, owner=(data, arrays), n=n, m=1)
+
+
+def _named(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings by their dotted names."""
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _named(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _like(params: Mapping[str, Any], prefix: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Arrange arrays by dotted names in the way that params are."""
+    return {
+        key: _like(value, f"{prefix}{key}.", arrays) if isinstance(value, Mapping) else arrays[f"{prefix}{key}"]
+        for key, value in params.items()
+    }
 
 
 def _numbers(value: npt.ArrayLike, name: str) -> Array:
@@ -233,7 +266,8 @@ def _numbers(value: npt.ArrayLike, name: str) -> Array:
     raise ArgumentTypeError(f"{name} must be numbers, got dtype {array.dtype}")
 
 
-def _real(value: npt.ArrayLike, name: str) -> Array:
+def real_array(value: npt.ArrayLike, name: str) -> Array:
+    """Finite float64 values in C order; not a copy if they have that form already."""
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise ArgumentTypeError(f"{name} must be real numbers, got dtype {array.dtype}")
@@ -248,7 +282,7 @@ def as_matrix(X: npt.ArrayLike, name: str) -> Array:
     """(rows, cols) float64 in C order, read-only; not a copy if it has that form already. (rows,) is one column."""
     if np.ndim(X) == 1:
         X = np.asarray(X)[:, np.newaxis]
-    matrix = _real(X, name).view()
+    matrix = real_array(X, name).view()
     if matrix.ndim != 2 or len(matrix) == 0:
         raise ShapeError(f"{name} must have shape (rows, cols) with at least one row, got {matrix.shape}")
     matrix.flags.writeable = False
@@ -257,7 +291,7 @@ def as_matrix(X: npt.ArrayLike, name: str) -> Array:
 
 def as_vector(y: npt.ArrayLike, name: str, rows: int) -> Array:
     """(rows,) float64, read-only; not a copy if it has that form already."""
-    vector = _real(y, name).view()
+    vector = real_array(y, name).view()
     if vector.shape != (rows,):
         raise ShapeError(f"{name} must have shape ({rows},), one value for each row of X, got {vector.shape}")
     vector.flags.writeable = False
