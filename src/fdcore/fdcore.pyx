@@ -389,7 +389,8 @@ cdef class Engine:
                 _reraise()
             except Exception as error:
                 by = "" if isinstance(error, errors.FdcoreError) else "raised by f "
-                error.add_note(f"{by}at x itself" if j < 0 else f"{by}while perturbing x[{j}] by {info.displacement:.6g}")
+                where = "at x itself" if j < 0 else f"while perturbing x[{j}] by {info.displacement:.6g}"
+                error.add_note(by + where)
                 raise
         raise errors.status_error(
             status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
