@@ -23,7 +23,7 @@ def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
         raise ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}")
     if array.ndim != 1:
         raise ShapeError(f"{name} must be one-dimensional, not of shape {array.shape}; pass {name}.ravel()")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.require(array, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArray[Any], float]:

@@ -26,7 +26,6 @@ from fdcore.coerce import as_vector, bind, values_of
 cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object callable, ...)
     PyObject *call_raw "PyObject_CallFunctionObjArgs"(PyObject *callable, ...)
-    int get_buffer "PyObject_GetBuffer"(PyObject *, Py_buffer *, int)  # as it is: no exception handling around it
     Py_ssize_t Py_REFCNT(object)
     bint PyFloat_Check(PyObject *)
     double PyFloat_AsDouble(PyObject *) except? -1.0
@@ -122,84 +121,7 @@ cdef const char *status_message(fdc_status status) noexcept nogil:
     return fdc_status_message(status)
 
 
-# ---- arrays in and out -----------------------------------------------------------------------------------------------
-
-cdef double DOUBLE_PRECISION = 2.0**-53
-cdef object _empty = np.empty
-cdef object _ndarray = np.ndarray
-cdef object _float64 = np.dtype(np.float64)
-cdef object _complex128 = np.dtype(np.complex128)
-cdef object _EvaluationError = errors.EvaluationError
-
-
-cdef double *_data(object array) except? NULL:
-    """Where an array that we keep alive has its values."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE | PyBUF_STRIDES)
-    cdef double *data = <double *>view.buf
-    PyBuffer_Release(&view)
-    return data
-
-
-cdef inline bint _is_double(const Py_buffer *view) noexcept:
-    return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
-
-
-cdef object _open_vector(x, Py_buffer *view):
-    """Get at x as n contiguous doubles; returns the object that holds them."""
-    if type(x) is _ndarray:
-        PyObject_GetBuffer(x, view, PyBUF_FORMAT | PyBUF_STRIDES)
-        if view.ndim == 1 and _is_double(view) and view.strides[0] == 8:
-            return x
-        PyBuffer_Release(view)
-    vector = as_vector(x)
-    PyObject_GetBuffer(vector, view, PyBUF_FORMAT | PyBUF_STRIDES)
-    return vector
-
-
-cdef int _open_target(out, bint jac, fdc_problem *p, Py_buffer *view) except -1:
-    """Get at the caller's result array, in any memory order."""
-    cdef bint good
-    if type(out) is _ndarray or isinstance(out, _ndarray):
-        if get_buffer(<PyObject *>out, view, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE) != 0:
-            PyErr_Clear()
-            view.buf = NULL
-            raise errors.ArgumentError("out is read-only; give an array that can be written to")
-        good = _is_double(view) and view.ndim == (2 if jac else 1) and view.shape[view.ndim - 1] == p.n
-        good = good and view.strides[0] % 8 == 0 and view.strides[view.ndim - 1] % 8 == 0
-        if good and (not jac or view.shape[0] == p.m):
-            p.jac = <double *>view.buf
-            p.row_stride = view.strides[0] // 8 if jac else 1
-            p.col_stride = view.strides[view.ndim - 1] // 8
-            return 0
-        PyBuffer_Release(view)
-        view.buf = NULL
-    raise errors.ShapeError(
-        f"out must be a float64 array of shape {f'({p.m}, {p.n})' if jac else f'({p.n},)'}, not "
-        f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}"
-    )
-
-
-cdef bint _overlap(const Py_buffer *a, const Py_buffer *b) noexcept:
-    """Whether two arrays may share memory."""
-    cdef const char *low[2]
-    cdef const char *high[2]
-    cdef const Py_buffer *each[2]
-    cdef int i, k
-    each[0], each[1] = a, b
-    for i in range(2):
-        low[i] = <const char *>each[i].buf
-        high[i] = low[i] + each[i].itemsize
-        for k in range(each[i].ndim):
-            if each[i].shape[k] == 0:
-                return False
-            if each[i].strides[k] > 0:
-                high[i] += (each[i].shape[k] - 1) * each[i].strides[k]
-            else:
-                low[i] += (each[i].shape[k] - 1) * each[i].strides[k]
-    return low[0] < high[1] and low[1] < high[0]
-
-
+include "arrays.pxi"
 include "callables.pxi"
 
 
@@ -485,7 +407,8 @@ cdef class Engine:
         cdef Py_buffer source, target
         cdef ptrdiff_t extra = 0
         memset(&info, 0, sizeof(info))
-        target.buf = NULL
+        memset(&source, 0, sizeof(source))
+        memset(&target, 0, sizeof(target))
         vector = _open_vector(x, &source)
         try:
             p.n = source.shape[0]
@@ -540,8 +463,7 @@ cdef class Engine:
             if p.n:
                 self.run(&p, &o, &info, f)
         finally:
-            if target.buf != NULL:
-                PyBuffer_Release(&target)
+            PyBuffer_Release(&target)
             PyBuffer_Release(&source)
         nfev[0] = info.nfev + extra
         return result

@@ -1,7 +1,8 @@
 /* fdcore.h - the public C interface of fdcore: numerical derivatives of a C callback.
  *
  * Everything here is plain C11 (and C++), needs no Python, allocates nothing that it does not free, and may be
- * called without the GIL. From Cython: `cimport fdcore`. From C: see fdc_api at the end of this file.
+ * called without the GIL. From Cython: `cimport fdcore`. From C: the functions are capsules in the dictionary
+ * fdcore.fdcore.__pyx_capi__, under their names without fdc_; nothing to link.
  */
 #ifndef FDCORE_FDCORE_H
 #define FDCORE_FDCORE_H
