@@ -89,6 +89,15 @@ cdef object _open_vector(x, Py_buffer *view):
     return vector
 
 
+cdef int _require_finite(const double *x, ptrdiff_t n) except -1:
+    """Before f sees an x that it has no derivative at."""
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not isfinite(x[j]):
+            raise errors.status_error(FDC_ERR_ARGUMENT, "", j, 0.0, 0, x[j])
+    return 0
+
+
 cdef int _open_target(out, bint jac, fdc_problem *p, Py_buffer *view) except -1:
     """Get at the caller's result array, in any memory order."""
     cdef bint good = False

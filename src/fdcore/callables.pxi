@@ -139,23 +139,25 @@ cdef class Caller:
         cdef Py_buffer view
         cdef ptrdiff_t i, size = count * m
         cdef double *values
+        cdef bint plain
+        cdef int usual = ARRAY_CONTIGUOUS | ARRAY_ALIGNED
         if size == 1 and not self.is_complex and PyFloat_Check(result):
             y[0] = PyFloat_AsDouble(result)
             return 0
-        if isinstance(<object>result, _ndarray) and not self.is_complex:
-            PyObject_GetBuffer(<object>result, &view, PyBUF_FORMAT | PyBUF_STRIDES)
-            try:
-                if _is_double(&view) and (
-                    (count == 1 and self.mode == VECTOR and (view.ndim == 1 or view.ndim == 0 and m == 1)
-                     and view.len == 8 * m)
-                    or (self.mode == BLOCK and view.ndim == 2 and view.shape[0] == count and view.shape[1] == m)
-                    or (self.mode == BLOCK and view.ndim == 1 and m == 1 and view.shape[0] == count)
-                ) and (view.ndim == 0 or view.strides[view.ndim - 1] == 8
-                       and (view.ndim == 1 or view.strides[0] == 8 * m)):
-                    memcpy(y, view.buf, size * 8)
-                    return 0
-            finally:
-                PyBuffer_Release(&view)
+        if not self.is_complex:
+            if self.mode == BLOCK:
+                plain = (
+                    _read_array(<object>result, 2, usual, &view) and view.shape[0] == count and view.shape[1] == m
+                    or m == 1 and _read_array(<object>result, 1, usual, &view) and view.shape[0] == count
+                )
+            else:
+                plain = (
+                    _read_array(<object>result, 1, usual, &view) and view.shape[0] == m
+                    or m == 1 and _read_array(<object>result, 0, usual, &view)
+                )
+            if plain:
+                memcpy(y, view.buf, size * 8)
+                return 0
         converted, precision = values_of(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
         if precision > self.precision and self.may_restart:
             self.precision = precision

@@ -200,12 +200,15 @@ def gradient(
     plan = Gradient(
         f if tree is None else _on_tree(f, tree, vectorized),
         method=method, accuracy=accuracy, step=_flat_setting(step, tree), rel_step=_flat_setting(rel_step, tree),
-        abs_step=_flat_setting(abs_step, tree), bounds=bounds, args=args, kwargs=kwargs, workers=workers,
-        vectorized=vectorized,
+        abs_step=_flat_setting(abs_step, tree), bounds=_flat_bounds(bounds, tree), args=args, kwargs=kwargs,
+        workers=workers, vectorized=vectorized,
     )  # fmt: skip
     if tree is None:
         return _full(plan, as_vector(flat), (), out) if full_output else plan(flat, out=out)
-    _check_out(out, np.shape(x))
+    if out is not None:
+        if not tree.is_array:
+            raise ArgumentError("out needs x to be one array; for a tree, leave it out")
+        _check_out(out, np.shape(x))
     if full_output:
         result = _full(plan, flat)
         parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
@@ -287,6 +290,14 @@ def _flat(x: Any) -> tuple[Array, Tree | None]:
 def _check_out(out: Any, shape: tuple[int, ...]) -> None:
     if out is not None and (getattr(out, "dtype", None) != np.float64 or out.shape != shape):
         raise ShapeError(f"out must be a float64 array of x's shape, {shape}")
+
+
+def _flat_bounds(bounds: Any, tree: Tree | None) -> Any:
+    """Give bounds in the shape of x as vectors."""
+    pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
+    if tree is None or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        return bounds
+    return tuple(_flat_setting(side, tree) for side in pair)
 
 
 def _on_tree(f: Any, tree: Tree, vectorized: bool) -> Any:

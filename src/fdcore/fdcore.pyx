@@ -11,7 +11,7 @@ from cpython.buffer cimport (
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 from cpython.ref cimport Py_DECREF, PyObject
-from libc.math cimport NAN
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -261,13 +261,15 @@ cdef class Engine:
         """Point the options at per-component settings of n entries."""
         if self.arrays_n != n:
             expanded = []
-            for name in ("rel_step", "abs_step", "lower", "upper"):
+            spoken = ("rel_step", "step", "the lower bound", "the upper bound")
+            for name, words in zip(("rel_step", "abs_step", "lower", "upper"), spoken, strict=True):
                 value = self.given.get(name)
                 if value is not None:
                     array = np.asarray(value, dtype=_float64)
                     if array.ndim and array.shape != (n,):
                         raise errors.ShapeError(
-                            f"{name} has shape {array.shape}; give one number or one for each of the {n} components"
+                            f"{words} has shape {array.shape}; give one number, or one for each of the {n} "
+                            "components of x"
                         )
                     value = np.ascontiguousarray(np.broadcast_to(array, (n,)))
                     value = value if value.flags.writeable else value.copy()
@@ -310,9 +312,12 @@ cdef class Engine:
             try:
                 _reraise()
             except Exception as error:
-                by = "" if isinstance(error, errors.FdcoreError) else "raised by f "
-                where = "at x itself" if j < 0 else f"while perturbing x[{j}] by {info.displacement:.6g}"
-                error.add_note(by + where)
+                where = f"while perturbing x[{j}] by {info.displacement:.6g}"
+                if j < 0:
+                    where = "at x itself"
+                elif info.displacement == 0.0:
+                    where = f"in a block of points, the first of which perturb x[{j}]"
+                error.add_note(where if isinstance(error, errors.FdcoreError) else f"raised by f {where}")
                 raise
         raise errors.status_error(
             status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
@@ -369,6 +374,13 @@ cdef class Engine:
 
     def base(self, x, args=()):
         """Evaluate f(x) once, at a vector x: learns how many values f has and how precise they are."""
+        cdef Py_buffer view
+        memset(&view, 0, sizeof(view))
+        x = _open_vector(x, &view)
+        try:
+            _require_finite(<const double *>view.buf, view.shape[0])
+        finally:
+            PyBuffer_Release(&view)
         if self.native is not None:
             f0 = np.atleast_1d(self.native(x) if self.native.probed else self.probe(self.native, x))
             self.native.probed = True
@@ -413,6 +425,7 @@ cdef class Engine:
         try:
             p.n = source.shape[0]
             p.x = <const double *>source.buf
+            _require_finite(p.x, p.n)
             f = self.f
             if self.native is not None:
                 self.check_native(p.n, args)

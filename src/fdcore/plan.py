@@ -122,6 +122,10 @@ class _Plan(Engine):
         workers: Any = None,
         vectorized: bool = False,
     ) -> None:
+        if not isinstance(args, (tuple, list)):
+            raise ArgumentTypeError(f"args must be a tuple, what f gets after x, not {args!r}; for one, write (value,)")
+        if kwargs is not None and not isinstance(kwargs, Mapping):
+            raise ArgumentTypeError(f"kwargs must be a dict, what f gets after x, not {kwargs!r}")
         name, number, order = _rule(method, accuracy)
         given = settings(step, rel_step, abs_step, bounds)
         native = f if type(f) is Native else callbacks.recognise(f)

@@ -29,7 +29,7 @@ def _positive(value: Any, name: str) -> np.ndarray:
     if bad.size:
         where = f"{name}[{bad[0]}]" if array.ndim else name
         raise StepError(
-            f"{where} is {np.atleast_1d(array)[bad[0]]!r}; a step must be positive and finite "
+            f"{where} is {float(np.atleast_1d(array)[bad[0]])}; a step must be positive and finite "
             "(for the other direction use method='backward')"
         )
     return array
@@ -96,5 +96,5 @@ def _bounds(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     bad = np.flatnonzero(low > high)
     if bad.size:
         j = bad[0]
-        raise BoundsError(f"the lower bound of component {j}, {low[j]!r}, is above its upper bound, {high[j]!r}")
+        raise BoundsError(f"the lower bound of x[{j}], {low[j]}, is above its upper bound, {high[j]}; swap them?")
     return lower, upper

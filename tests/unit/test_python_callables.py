@@ -319,6 +319,8 @@ def test_precision_that_changes_along_the_way() -> None:
         (np.zeros(0), fd.ShapeError, r"\(0,\)"),
         ([[1.0], [1.0, 2.0]], fd.ShapeError, "ragged"),
         (np.datetime64("2020-01-01"), fd.ArgumentTypeError, "real numbers"),
+        (np.array(["2020-01-01"], dtype="M8[D]"), fd.ArgumentTypeError, "real numbers"),
+        (np.array([None]), fd.ArgumentTypeError, "real numbers"),
     ],
 )
 def test_what_is_no_number(
