@@ -269,7 +269,8 @@ static int run_columns(fdc_worker *w)
         column_ns = (double)(fdc_clock_ns() - start) / (double)timed;
         fdc_set_pace(w, start, column_ns / jb->p->scheme[0].npoints);
         if (workers <= 0) {
-            workers = column_ns * (double)(n - timed) < WORTH_THREADS_NS ? 1 : workers < 0 ? -workers : INT32_MAX;
+            const int most = workers == 0 || workers == INT32_MIN ? INT32_MAX : -workers; /* -INT32_MIN is no int */
+            workers = column_ns * (double)(n - timed) < WORTH_THREADS_NS ? 1 : most;
         }
     }
     if (alone || workers == 1) {
