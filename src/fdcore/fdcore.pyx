@@ -8,7 +8,7 @@ cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 from cpython.ref cimport Py_DECREF, PyObject
 from libc.math cimport NAN, isfinite
@@ -27,6 +27,8 @@ cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object callable, ...)
     PyObject *call_raw "PyObject_CallFunctionObjArgs"(PyObject *callable, ...)
     Py_ssize_t Py_REFCNT(object)
+    # With Cython's own declaration, the KeyboardInterrupt would be printed and forgotten in a noexcept function.
+    int PyErr_CheckSignals() noexcept
     bint PyFloat_Check(PyObject *)
     double PyFloat_AsDouble(PyObject *) except? -1.0
     ctypedef void (*plain_fn "void (*)(void)")() noexcept nogil

@@ -18,8 +18,7 @@ libraries=(-lm -pthread)
 declare -A flags=(
     [plain]="-O3"
     [memory]="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    # TSan knows no fences, and says so when a header has one.
-    [threads]="-O1 -g -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan"
+    [threads]="-O1 -g -fsanitize=thread -fno-omit-frame-pointer"
 )
 # What a test needs besides: test_parallel.c makes two functions fail on demand.
 declare -A extra=([test_parallel]="-Wl,--wrap=pthread_create,--wrap=calloc")

@@ -108,11 +108,11 @@ static double scalar_user(double x, void *user) {
     return x * *(const double *)user;
 }
 
-static double array(int n, double *x) {
+static double array(int n, const double *x) {
     return x[n - 1];
 }
 
-static double array_user(int n, double *x, void *user) {
+static double array_user(int n, const double *x, void *user) {
     return x[n - 1] * *(const double *)user;
 }
 
