@@ -259,9 +259,15 @@ cdef class Engine:
             s.lowest, s.highest = min(0.0, *offsets), max(0.0, *offsets)
         self.rule = -1
 
-    cdef int expand(self, ptrdiff_t n, fdc_options *o) except -1:
-        """Point the options at per-component settings of n entries."""
-        if self.arrays_n != n:
+    cdef tuple expand(self, ptrdiff_t n, fdc_options *o):
+        """Point the options at per-component settings of n entries, in arrays for the caller to keep while it runs.
+
+        Another run of this plan, in a thread or nested in f, may replace those of the plan by some of another length.
+        """
+        cdef tuple arrays
+        with cython.critical_section(self):
+            arrays = self.arrays if self.arrays_n == n else None
+        if arrays is None:
             expanded = []
             spoken = ("rel_step", "step", "the lower bound", "the upper bound")
             for name, words in zip(("rel_step", "abs_step", "lower", "upper"), spoken, strict=True):
@@ -276,9 +282,10 @@ cdef class Engine:
                     value = np.ascontiguousarray(np.broadcast_to(array, (n,)))
                     value = value if value.flags.writeable else value.copy()
                 expanded.append(value)
-            self.arrays = tuple(expanded)
-            self.arrays_n = n
-        arrays = self.arrays
+            arrays = tuple(expanded)
+            with cython.critical_section(self):
+                self.arrays = arrays
+                self.arrays_n = n
         if arrays[0] is not None:
             o.rel_step = _data(arrays[0])
         if arrays[1] is not None:
@@ -287,12 +294,14 @@ cdef class Engine:
             o.lower = _data(arrays[2])
         if arrays[3] is not None:
             o.upper = _data(arrays[3])
-        return 0
+        return arrays
 
     cdef Caller caller(self, f):
         """A Caller nobody else is using: calls may overlap, in threads or nested in f."""
-        cdef Caller c = self.spare
-        self.spare = None
+        cdef Caller c
+        with cython.critical_section(self):
+            c = self.spare
+            self.spare = None
         if c is None or c.f is not f:
             c = Caller(f, self.mode, self.map, self.problem.is_complex)
         return c
@@ -363,7 +372,8 @@ cdef class Engine:
             info.nfev += wasted
         if status != FDC_OK:
             self.fail(status, p, info)
-        self.spare = c
+        with cython.critical_section(self):
+            self.spare = c
         return 0
 
     cdef int learn(self, double precision) except -1:
@@ -453,7 +463,7 @@ cdef class Engine:
                 o.f0 = _data(f0)
             p.m = self.m
             if self.given is not None:
-                self.expand(p.n, &o)
+                _held = self.expand(p.n, &o)
             o.step_scale = scale
             if step is not None:
                 info.step = _data(step)
@@ -507,7 +517,7 @@ cdef class Engine:
         cdef fdc_options each
         f = bind(self.f, args) if args else self.f
         if self.given is not None:
-            self.expand(count, &o)
+            _held = self.expand(count, &o)
         for i in range(count):
             memset(&info, 0, sizeof(info))
             p.scheme = self.problem.scheme
