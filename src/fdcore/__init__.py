@@ -17,6 +17,7 @@ from fdcore.check import (
     relative_error,
 )
 from fdcore.differentiate import derivative, gradient, jacobian
+from fdcore.directional import jvp, linear_operator
 from fdcore.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -36,6 +37,7 @@ from fdcore.errors import (
 from fdcore.fdcore import build_config
 from fdcore.plan import Gradient, Jacobian
 from fdcore.results import Result, Status
+from fdcore.second import Hessian, hessian, hvp
 from fdcore.stencils import Stencil, stencil, weights
 
 __version__ = "0.1.0"
@@ -66,6 +68,7 @@ __all__ = [
     "FdcoreWarning",
     "Gradient",
     "GradientCheck",
+    "Hessian",
     "InputMutatedError",
     "Jacobian",
     "MissingExtraError",
@@ -85,7 +88,11 @@ __all__ = [
     "error_band",
     "get_include",
     "gradient",
+    "hessian",
+    "hvp",
     "jacobian",
+    "jvp",
+    "linear_operator",
     "models",
     "native",
     "relative_error",

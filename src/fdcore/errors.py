@@ -10,6 +10,8 @@ class FdcoreError(Exception):
     which component was being perturbed.
     """
 
+    nfev: int = 0  #: evaluations spent before the failure, where that is known
+
 
 class ArgumentError(FdcoreError, ValueError):
     """An argument has a value that cannot be used; the message names it, its value and the remedy."""

@@ -70,6 +70,16 @@ class Engine:
         step: _Array | None = None,
         component: NDArray[np.uint8] | None = None,
     ) -> int: ...
+    def second(
+        self,
+        x: Any,
+        *,
+        args: _Args = (),
+        f: Callable[[_Array], Any] | None = None,
+        scale: float = 1.0,
+        step: _Array | None = None,
+        bars: bool = False,
+    ) -> tuple[_Array, _Array | None, int]: ...
     def base(self, x: _Array, args: _Args = ()) -> _Array: ...
     def _configure(
         self,

@@ -73,6 +73,7 @@ cdef extern from "internal.h" nogil:
         void *user
     fdc_status fdc_scheme_first(fdc_method, int, double, fdc_scheme *) noexcept
     fdc_status fdc_run(const fdc_problem *, const fdc_options *, fdc_info *) noexcept
+    fdc_status fdc_run_hessian(const fdc_problem *, const fdc_options *, fdc_info *, double *, double *) noexcept
     fdc_status fdc_bridge_init(fdc_bridge *, fdc_kind, void (*)() noexcept nogil, void *, uint32_t,
                                fdc_func *) noexcept
     # From the public header, under their C names.
@@ -330,20 +331,23 @@ cdef class Engine:
                     where = f"in a block of points, the first of which perturb x[{j}]"
                 error.add_note(where if isinstance(error, errors.FdcoreError) else f"raised by f {where}")
                 raise
-        raise errors.status_error(
+        failure = errors.status_error(
             status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
             p.x[j] if j >= 0 else NAN,
         )
+        failure.nfev = info.nfev
+        raise failure
 
-    cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f) except -1:
-        """One kernel run; p has n, m, x and jac set."""
+    cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f, bint second=False,
+                 double *bars=NULL) except -1:
+        """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars."""
         cdef int status
         cdef ptrdiff_t wasted
         cdef Caller c
         cdef fdc_func func
         if self.native is not None:
             with nogil:
-                status = fdc_run(p, o, info)
+                status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
             if status != FDC_OK:
                 self.fail(status, p, info)
             return 0
@@ -362,13 +366,13 @@ cdef class Engine:
         func.ctx = <void *>c
         p.f = &func
         p.xslot = &c.data
-        status = fdc_run(p, o, info)
+        status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
         if status == FDC_ERR_CALLBACK and info.callback_status == _RESTART:
             self.learn(c.precision)
             p.scheme = self.problem.scheme
             c.reserve(p.block_rows, p.n)
             wasted = info.nfev
-            status = fdc_run(p, o, info)
+            status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
             info.nfev += wasted
         if status != FDC_OK:
             self.fail(status, p, info)
@@ -503,6 +507,42 @@ cdef class Engine:
                 "a native vector callback does not say how many values it returns; wrap it as fdcore.native(f, m=...)"
             )
         return 0
+
+    def second(self, x, *, args=(), f=None, double scale=1.0, step=None, bint bars=False):
+        """Differentiate twice at the vector x; the plan's stencil gives the steps, times `scale`.
+
+        Returns ``(hessian, bars or None, nfev)``, each (n, n). `step` (float64) is filled if given; `f` takes the place
+        of the plan's own function.
+        """
+        cdef fdc_problem p = self.problem
+        cdef fdc_options o = self.options
+        cdef fdc_info info
+        cdef double *error = NULL
+        memset(&info, 0, sizeof(info))
+        vector = as_vector(x)
+        p.n = len(vector)
+        p.m = 1
+        p.x = _data(vector)
+        if self.native is not None:
+            self.check_native(p.n, args)
+            if not self.native.probed:
+                f0 = np.array(self.probe(self.native, vector), dtype=_float64).reshape(1)
+                self.native.probed = True
+                o.f0 = _data(f0)
+        elif f is None:
+            f = bind(self.f, args) if args else self.f
+        if self.given is not None:
+            self.expand(p.n, &o)
+        o.step_scale = scale
+        if step is not None:
+            info.step = _data(step)
+        hessian = _empty((p.n, p.n))
+        p.jac = _data(hessian)
+        bar = _empty((p.n, p.n)) if bars else None
+        if bars:
+            error = _data(bar)
+        self.run(&p, &o, &info, f, True, error)
+        return hessian, bar, info.nfev + (o.f0 != NULL)
 
     def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None):
         """Derivatives of a scalar function at each of the points, a contiguous vector, into `out`. Returns nfev."""

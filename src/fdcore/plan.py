@@ -238,7 +238,7 @@ class Pointwise(_Plan):
         rules = [_rule_of(self.name, order, self.accuracy)]
         if self.name != "complex":
             rules += [one_sided(order, self.accuracy, sign) for sign in (1, -1)]
-        self._use_stencils([_floats(rule) for rule in rules])
+        self._use_stencils([floats_of(rule) for rule in rules])
 
     def full_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
         """Differentiate at each of the points and say how well."""
@@ -252,7 +252,8 @@ class Pointwise(_Plan):
         return _with_bars(self, points, run, f0, points.size, order)
 
 
-def _floats(rule: Stencil) -> tuple[tuple[float, ...], tuple[float, ...], int, int, float]:
+def floats_of(rule: Stencil) -> tuple[tuple[float, ...], tuple[float, ...], int, int, float]:
+    """Give a stencil as the kernel takes it: offsets, weights, order, accuracy and rule step."""
     offsets, weights = (tuple(map(float, numbers)) for numbers in (rule.offsets, rule.weights))
     return offsets, weights, rule.order, rule.accuracy, rule.step()
 

@@ -71,6 +71,15 @@ typedef struct fdc_problem {
 
 fdc_status fdc_run(const fdc_problem *problem, const fdc_options *options, fdc_info *info);
 
+/* ---- hessian.c ----------------------------------------------------------------------------------------------- */
+
+/* The Hessian of f: R^n -> R, (n, n), from n^2 + n + 1 values, and, unless NULL, an error bar for each of its entries.
+ * problem->scheme[0] gives the steps; bounds are not looked at, and NaN or inf anywhere is an error. */
+fdc_status fdc_run_hessian(const fdc_problem *problem, const fdc_options *options, fdc_info *info, double *hess,
+                           double *error);
+
+/* ---- place.c ------------------------------------------------------------------------------------------------- */
+
 /* Points for component j: chooses scheme and step so that no point leaves the bounds. Returns FDC_OK or the reason. */
 typedef struct fdc_placement {
     const fdc_scheme *scheme;

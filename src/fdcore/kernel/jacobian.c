@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #define BATCH_BYTES (256 * 1024) /* fits the second-level cache */
-#define WORTH_THREADS_NS 300000  /* estimated work below which a second thread does not pay */
 #define CLAIM_NS 20000           /* work a claim of columns should hold */
 
 static int multiply(ptrdiff_t a, ptrdiff_t b, ptrdiff_t *product)
@@ -270,7 +269,7 @@ static int run_columns(fdc_worker *w)
         fdc_set_pace(w, start, column_ns / jb->p->scheme[0].npoints);
         if (workers <= 0) {
             const int most = workers == 0 || workers == INT32_MIN ? INT32_MAX : -workers; /* -INT32_MIN is no int */
-            workers = column_ns * (double)(n - timed) < WORTH_THREADS_NS ? 1 : most;
+            workers = column_ns * (double)(n - timed) < FDC_WORTH_THREADS_NS ? 1 : most;
         }
     }
     if (alone || workers == 1) {

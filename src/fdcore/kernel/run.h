@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define FDC_TILE 8 /* columns: one cache line of a row */
+#define FDC_TILE 8                  /* columns: one cache line of a row */
+#define FDC_WORTH_THREADS_NS 300000 /* estimated work below which a second thread does not pay */
 
 typedef struct fdc_failure {
     fdc_status status;

@@ -1,0 +1,269 @@
+"""Second derivatives: the Hessian, from values or from a gradient, and its product with a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fdcore.callbacks import recognise
+from fdcore.coerce import as_vector, bind
+from fdcore.differentiate import gradient
+from fdcore.directional import _reach, jvp
+from fdcore.errors import ArgumentError, NonFiniteError, ShapeError
+from fdcore.plan import Jacobian, _Plan, floats_of
+from fdcore.results import Result, Status
+from fdcore.stencils import central
+
+Array = NDArray[np.float64]
+
+_STEPS = [floats_of(central(2, 2))]
+_RETREAT = (1.0, 1.0 / 16, 1.0 / 256, 1.0 / 4096)
+
+
+class Hessian(_Plan):
+    """Plan of the Hessian of f: R^n -> R; call it with x.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x) -> float`` for x of shape (n,).
+    step, rel_step, abs_step, args, kwargs, workers
+        As for `hessian`.
+
+    Notes
+    -----
+    ``plan(x, *args)`` returns the (n, n) Hessian, exactly symmetric; ``plan.full(x, *args)`` a `Result` with an error
+    bar for each entry, from the same values. Cost: n^2 + n + 1 evaluations.
+
+    Examples
+    --------
+    >>> import numpy as np, fdcore as fd
+    >>> plan = fd.Hessian(lambda x: x[0] ** 2 * x[1])
+    >>> plan(np.array([1.0, 2.0])).round(6)
+    array([[4., 2.],
+           [2., 0.]])
+    """
+
+    def __init__(
+        self,
+        f: Any,
+        *,
+        step: ArrayLike | None = None,
+        rel_step: ArrayLike | None = None,
+        abs_step: ArrayLike | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        workers: Any = None,
+    ) -> None:
+        mapper = None
+        if workers is not None and not isinstance(workers, int):
+            mapper, workers = getattr(workers, "map", workers), None
+        self._map: Callable[..., Any] | None = mapper
+        super().__init__(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
+        if mapper is not None and self.native is not None:
+            raise ArgumentError("workers must be an int for a native callable, which runs on fdcore's threads")
+        self._use_stencils(_STEPS)
+
+    @property
+    def method(self) -> str:
+        """Method and order of accuracy, in words."""
+        return "central, order 2, accuracy 2"
+
+    def __call__(self, x: ArrayLike, *args: Any) -> Array:  # type: ignore[override]
+        """Differentiate twice at the vector x."""
+        return self._run(as_vector(x), args, bars=False)[0]
+
+    def full(self, x: ArrayLike, *args: Any, out: Array | None = None) -> Result:
+        """Differentiate twice at the vector x and say how well, at no further cost."""
+        vector = as_vector(x)
+        value, error, step, status, nfev = self._run(vector, args, bars=True)
+        if out is not None:
+            out[...] = value
+        return Result(value, error, step, nfev, status, self.method)
+
+    def _run(
+        self, x: Array, args: tuple[Any, ...], bars: bool
+    ) -> tuple[Array, Array | None, Array, NDArray[np.uint8], int]:
+        step = np.empty(x.size)
+        spent = 0
+        for scale in _RETREAT:
+            try:
+                hessian, error, nfev = self._once(x, args, scale, step, bars)
+            except NonFiniteError as failure:
+                # Smaller steps all around: one-sided second differences would be of lower order.
+                if scale == _RETREAT[-1]:
+                    raise
+                spent += failure.nfev
+                continue
+            status = np.full(x.size, Status.RULE if scale == 1.0 else Status.SHRUNK, dtype=np.uint8)
+            return hessian, error, step, status, spent + nfev
+        raise AssertionError("unreachable")
+
+    def _once(
+        self, x: Array, args: tuple[Any, ...], scale: float, step: Array, bars: bool
+    ) -> tuple[Array, Array | None, int]:
+        after_x: Any = (args, {}) if args else ()
+        if self._map is None:
+            return self.second(x, args=after_x, scale=scale, step=step, bars=bars)
+        # The order of evaluations is fixed: note down the points, have them evaluated, and play the values back.
+        points: list[Array] = []
+
+        def note(point: Array) -> float:
+            points.append(point)
+            return 0.0
+
+        self.second(x, f=note, scale=scale)
+        values = iter(self._map(bind(self.f, after_x) if after_x else self.f, points))
+        return self.second(x, f=lambda _: next(values), scale=scale, step=step, bars=bars)
+
+
+def hessian(
+    f: Any,
+    x: ArrayLike,
+    *,
+    grad: Callable[..., Any] | None = None,
+    step: ArrayLike | None = None,
+    rel_step: ArrayLike | None = None,
+    abs_step: ArrayLike | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    workers: Any = None,
+    full_output: bool = False,
+) -> Any:
+    """Hessian of a scalar function, from its values or from its gradient.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x, *args, **kwargs) -> float`` for x of shape (n,). Not called if `grad` is given; it may then be None.
+    x : (n,) array_like
+        Where. Never changed.
+    grad : callable, optional
+        ``grad(x, *args, **kwargs) -> (n,)``, the gradient: the Hessian is then its Jacobian, made symmetric, which is
+        both cheaper and more accurate.
+    step, abs_step : float or (n,) array_like, optional
+        Absolute step. By default ``c * max(1, abs(x))``, c = 2.7e-4 from values and 6.9e-6 from a gradient.
+    rel_step : float or (n,) array_like, optional
+        Step relative to abs(x).
+    args, kwargs
+        What f and grad get after x.
+    workers : int, executor or map, optional
+        As for `gradient`.
+    full_output : bool, default False
+        Return a `Result` with error bars.
+
+    Returns
+    -------
+    (n, n) ndarray or Result
+        Exactly symmetric.
+
+    Raises
+    ------
+    NonFiniteError
+        f is NaN or inf at x, or near it however small the steps.
+
+    Notes
+    -----
+    Cost: n^2 + n + 1 evaluations of f, error bars included; or 2n of the gradient, and 2n + 1 more for error bars. The
+    bars from values rest on third differences, which those values contain too: how fast derivatives grow with their
+    order. They miss a function whose fourth derivatives are large where its third ones vanish, by symmetry.
+
+    Examples
+    --------
+    >>> import numpy as np, fdcore as fd
+    >>> fd.hessian(lambda x: x[0] ** 2 * x[1], [1.0, 2.0]).round(6)
+    array([[4., 2.],
+           [2., 0.]])
+    >>> fd.hessian(None, [1.0, 2.0], grad=lambda x: np.array([2 * x[0] * x[1], x[0] ** 2])).round(8)
+    array([[4., 2.],
+           [2., 0.]])
+    """
+    if grad is None:
+        plan = Hessian(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
+        return plan.full(x) if full_output else plan(x)
+    vector = as_vector(x)
+    jacobian = Jacobian(
+        grad, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers
+    )
+    shape = (vector.size, vector.size)
+    if not full_output:
+        value = jacobian(vector)
+        _check_square(value, shape)
+        return (value + value.T) / 2
+    result = jacobian.full(vector)
+    _check_square(result.value, shape)
+    # What is not symmetric is error too.
+    error = np.maximum(result.error, result.error.T) + np.abs(result.value - result.value.T) / 2
+    return replace(result, value=(result.value + result.value.T) / 2, error=error)
+
+
+def _check_square(value: Array, shape: tuple[int, int]) -> None:
+    if value.shape != shape:
+        raise ShapeError(f"grad returned {value.shape[0]} values for the {shape[1]} components of x")
+
+
+def hvp(
+    f: Any,
+    x: ArrayLike,
+    v: ArrayLike,
+    *,
+    grad: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> Array:
+    """Product of the Hessian of a scalar function with a vector.
+
+    Parameters
+    ----------
+    f : callable or native callback
+        ``f(x, *args, **kwargs) -> float`` for x of shape (n,). Not called if `grad` is given; it may then be None.
+    x, v : (n,) array_like
+        Where, and the vector.
+    grad : callable, optional
+        ``grad(x, *args, **kwargs) -> (n,)``.
+    args, kwargs
+        What f and grad get after x.
+
+    Returns
+    -------
+    (n,) ndarray
+
+    Notes
+    -----
+    Cost: 2 gradients (and one more that learns their shape), or 4n values. The step along v is scaled so that no
+    component moves farther than its own rule step.
+
+    Examples
+    --------
+    >>> import numpy as np, fdcore as fd
+    >>> fd.hvp(lambda x: x[0] ** 2 * x[1], [1.0, 2.0], [1.0, 0.0]).round(5)
+    array([4., 2.])
+    """
+    if grad is not None:
+        along: Array = jvp(grad, x, v, args=args, kwargs=kwargs)
+        return along
+    point, direction = as_vector(x), as_vector(v, "v")
+    base = f if not (args or kwargs) else partial(_call, f, args, dict(kwargs or {}))
+    size = _reach(point, direction)
+    if size == 0.0:
+        return np.zeros(point.size)
+    t = central(2, 2).step() / size
+    native = recognise(base)
+    value = native if native is not None else base
+
+    def slope(z: Array) -> float:
+        """Derivative of f along v, at z."""
+        return float((value(z + t * direction) - value(z - t * direction)) / (2 * t))
+
+    # The slope carries the rounding of f over 2 t: as if f were that much less precise.
+    product: Array = gradient(slope, point, step=central(2, 2).step() * np.maximum(1.0, np.abs(point)))
+    return product
+
+
+def _call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], x: Array) -> Any:
+    return f(x, *args, **kwargs)

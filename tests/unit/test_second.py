@@ -1,0 +1,174 @@
+"""Hessians, Hessian-vector and Jacobian-vector products against closed forms; costs counted."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fdcore as fd
+
+A = np.random.default_rng(3).normal(size=(5, 5))
+X = np.array([0.3, -1.7, 0.9, 0.2, 2.0])
+
+
+def rosen(x):
+    return float(np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2))
+
+
+def rosen_hess(x):
+    h = np.diag(-400 * x[:-1], 1) - np.diag(400 * x[:-1], -1)
+    d = np.zeros_like(x)
+    d[0] = 1200 * x[0] ** 2 - 400 * x[1] + 2
+    d[-1] = 200
+    d[1:-1] = 202 + 1200 * x[1:-1] ** 2 - 400 * x[2:]
+    return h + np.diag(d)
+
+
+def trigonometric_hess(x):
+    s, c, z = np.sin(x[0] * x[1]), np.cos(x[0] * x[1]), x[2]
+    mixed = z * (c - x[0] * x[1] * s)
+    return np.array(
+        [[-(x[1] ** 2) * z * s, mixed, x[1] * c], [mixed, -(x[0] ** 2) * z * s, x[0] * c], [x[1] * c, x[0] * c, 0]]
+    )
+
+
+CASES = {
+    "quadratic": (lambda x: x @ A @ x, lambda x: A + A.T, X),
+    "rosenbrock": (rosen, rosen_hess, np.linspace(0.5, 1.5, 10)),
+    "exponential": (
+        lambda x: np.exp(0.3 * x.sum()) + x[0] * x[1],
+        lambda x: 0.09 * np.exp(0.3 * x.sum()) + np.eye(5)[[1, 0, 2, 3, 4]] * (np.arange(5) < 2),
+        X,
+    ),
+    "separable": (lambda x: np.sum(np.log(x)), lambda x: np.diag(-1 / x**2), np.array([0.5, 1.0, 3.0])),
+    "trigonometric": (lambda x: np.sin(x[0] * x[1]) * x[2], trigonometric_hess, np.array([0.7, 1.3, -0.4])),
+    "one component": (lambda x: x[0] ** 4, lambda x: np.array([[12 * x[0] ** 2]]), np.array([1.5])),
+    "two components": (lambda x: x[0] ** 2 * x[1] ** 3, lambda x: np.array(
+        [[2 * x[1] ** 3, 6 * x[0] * x[1] ** 2], [6 * x[0] * x[1] ** 2, 6 * x[0] ** 2 * x[1]]]), np.array([1.5, -0.5])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hessian_from_values(name):
+    f, exact, x = CASES[name]
+    want = exact(x)
+    calls = []
+
+    def counted(z):
+        calls.append(1)
+        return f(z)
+
+    result = fd.hessian(counted, x, full_output=True)
+    n = x.size
+    assert result.nfev == len(calls) == n * n + n + 1
+    assert_array_equal(result.value, result.value.T)
+    assert np.max(np.abs(result.value - want)) <= 2e-7 * np.max(np.abs(want))
+    assert np.all(np.abs(result.value - want) <= result.error)
+    assert np.max(result.error) <= 1e-4 * np.max(np.abs(want))
+    assert_array_equal(fd.hessian(f, x), result.value)
+
+
+def test_rosenbrock_takes_111_evaluations_at_1e_7():
+    x = np.linspace(0.5, 1.5, 10)
+    result = fd.hessian(rosen, x, full_output=True)
+    assert result.nfev == 111
+    assert np.max(np.abs(result.value - rosen_hess(x))) <= 1e-7 * np.max(np.abs(rosen_hess(x)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hessian_from_a_gradient(name):
+    f, exact, x = CASES[name]
+    grad = fd.Gradient(f, accuracy=8)
+    want = exact(x)
+    assert_allclose(fd.hessian(None, x, grad=grad), want, atol=1e-5 * np.max(np.abs(want)))
+
+
+def test_hessian_of_an_exact_gradient():
+    calls = []
+    result = fd.hessian(None, X, grad=lambda x: calls.append(1) or (A + A.T) @ x, full_output=True)
+    assert len(calls) == result.nfev == 4 * 5 + 1
+    assert np.all(np.abs(result.value - (A + A.T)) <= result.error)
+    assert_allclose(result.value, A + A.T, rtol=1e-9, atol=1e-9)
+
+
+def test_workers_give_the_same_bits():
+    want = fd.hessian(rosen, X)
+    with ThreadPoolExecutor(2) as executor:
+        assert_array_equal(fd.hessian(rosen, X, workers=executor), want)
+        assert_array_equal(fd.hessian(rosen, X, workers=executor.map), want)
+
+
+def test_nan_nearby_shrinks_the_steps():
+    def f(x):
+        return float(np.sum(x**2)) if np.all(np.abs(x - 1.0) < 1e-4) else np.nan
+
+    result = fd.hessian(f, np.ones(3), full_output=True)
+    assert np.all(result.status == fd.Status.SHRUNK)
+    assert np.all(np.abs(result.value - 2 * np.eye(3)) <= result.error)
+    with pytest.raises(fd.NonFiniteError):
+        fd.hessian(lambda x: np.nan, np.ones(2))
+
+
+def test_a_callable_that_writes_is_found_out():
+    def f(x):
+        x[0] = 0.0
+        return float(x.sum())
+
+    with pytest.raises(fd.InputMutatedError):
+        fd.hessian(f, np.ones(3))
+
+
+def test_the_plan_takes_arguments():
+    plan = fd.Hessian(lambda x, a: a * x[0] ** 2)
+    assert_allclose(plan([1.0], 3.0), [[6.0]], rtol=1e-7)
+    assert "Hessian" in repr(plan)
+
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+def curve(x):
+    return np.array([x[0] * x[1], np.exp(x[2]), x[3] * x[4] ** 2])
+
+
+def curve_jacobian(x):
+    return np.array(
+        [[x[1], x[0], 0, 0, 0], [0, 0, np.exp(x[2]), 0, 0], [0, 0, 0, x[4] ** 2, 2 * x[3] * x[4]]]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_jvp_does_not_depend_on_the_length_of_v(scale):
+    v = np.array([1.0, -2.0, 0.5, 3.0, 1.0])
+    assert_allclose(fd.jvp(curve, X, scale * v), scale * curve_jacobian(X) @ v, rtol=1e-8)
+    assert_allclose(fd.jvp(curve, X, 0 * v), np.zeros(3))
+
+
+def test_jvp_scales_with_x():
+    # A step that ignores abs(x) would vanish in the rounding of x.
+    assert fd.jvp(lambda x: np.exp(x / 1e8), [1e8], [1.0])[0] == pytest.approx(np.e / 1e8, rel=1e-8)
+
+
+def test_linear_operator_is_the_jacobian():
+    pytest.importorskip("scipy")
+    operator = fd.linear_operator(curve, X)
+    assert operator.shape == (3, 5)
+    assert_allclose(operator @ np.eye(5), curve_jacobian(X), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "rosenbrock", "trigonometric"])
+def test_hvp(name):
+    f, exact, x = CASES[name]
+    v = np.cos(np.arange(x.size))
+    want = exact(x) @ v
+    assert_allclose(fd.hvp(f, x, v), want, atol=3e-5 * np.max(np.abs(exact(x))))
+    if name == "quadratic":
+        assert_allclose(fd.hvp(None, x, v, grad=lambda z: (A + A.T) @ z), want, rtol=1e-8)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(fd.ShapeError, match="v has shape"):
+        fd.jvp(curve, X, [1.0])
+    with pytest.raises(fd.ShapeError, match="grad returned"):
+        fd.hessian(None, X, grad=lambda x: x[:2])
