@@ -205,7 +205,8 @@ static void assemble(const hessian_job *hj, double *hess, double *error, double 
             const double whole = i == j ? even[i] : hj->even[i * n + j];
             const double value = (i == j ? whole : whole - a * a * even[i] - b * b * even[j]) / area;
             const double size = fabs(whole) + (i == j ? 0.0 : a * a * fabs(even[i]) + b * b * fabs(even[j]));
-            const double g = at_least(growth[i], growth[j]);
+            /* A partner's growth counts too: pure and mixed third derivatives may happen to cancel in one pair. */
+            const double g = at_least(at_least(growth[i], growth[(i + 1) % n]), at_least(growth[j], growth[(j + 1) % n]));
             const double bar = (4 * (1 + a * a + b * b) / 3 * noise + g * g * size) / area; /* the second: up to 12 times (fourth order) */
             hess[i * n + j] = hess[j * n + i] = value;
             if (error != NULL) {
