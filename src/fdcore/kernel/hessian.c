@@ -24,10 +24,14 @@ typedef struct hessian_job {
     fdc_worker *caller;
 } hessian_job;
 
-/* How far component i moves in its pair with j: each component has one partner with which it goes farther. */
+/* How far component i moves in its pair with j, in steps: each component has one partner with which it goes farther,
+ * every other one the other way: where pure and mixed third derivatives cancel in one, they add up in the next. */
 static double stretch(ptrdiff_t n, ptrdiff_t i, ptrdiff_t j)
 {
-    return n > 2 ? ((i + 1) % n == j ? STRETCH : 1.0) : i < j ? STRETCH : 1.0;
+    if ((i + 1) % n != j || (n == 2 && i > j)) {
+        return 1.0;
+    }
+    return i % 2 == 0 ? STRETCH : -STRETCH;
 }
 
 static int worker_init(fdc_worker *w, fdc_job *jb, int polls)
@@ -205,9 +209,9 @@ static void assemble(const hessian_job *hj, double *hess, double *error, double 
             const double whole = i == j ? even[i] : hj->even[i * n + j];
             const double value = (i == j ? whole : whole - a * a * even[i] - b * b * even[j]) / area;
             const double size = fabs(whole) + (i == j ? 0.0 : a * a * fabs(even[i]) + b * b * fabs(even[j]));
-            /* A partner's growth counts too: pure and mixed third derivatives may happen to cancel in one pair. */
+            /* A partner's growth counts too, for the sake of what cancels. */
             const double g = at_least(at_least(growth[i], growth[(i + 1) % n]), at_least(growth[j], growth[(j + 1) % n]));
-            const double bar = (4 * (1 + a * a + b * b) / 3 * noise + g * g * size) / area; /* the second: up to 12 times (fourth order) */
+            const double bar = (4 * (1 + a * a + b * b) / 3 * noise + g * g * size) / fabs(area); /* the second: up to 12 times (fourth order) */
             hess[i * n + j] = hess[j * n + i] = value;
             if (error != NULL) {
                 error[i * n + j] = error[j * n + i] = bar;
