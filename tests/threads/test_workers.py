@@ -15,7 +15,9 @@ pytestmark = pytest.mark.threads
 
 N, M = 60, 17
 WORKERS = (1, 2, 3, 7, -1, None)
-RULES = [("forward", p) for p in range(1, 9)] + [("backward", p) for p in (1, 4)] + [("central", p) for p in (2, 4, 6, 8)]
+RULES = (
+    [("forward", p) for p in range(1, 9)] + [("backward", p) for p in (1, 4)] + [("central", p) for p in (2, 4, 6, 8)]
+)
 TWO_CPUS = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 
 
