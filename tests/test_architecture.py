@@ -27,7 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "stencils tree",
         "steps noise sparsity callbacks",
         "plan results",
-        "differentiate directional second",
+        "curve differentiate directional second",
         "check",
         "report",
         "models integrations compat testing",

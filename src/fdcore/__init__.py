@@ -16,6 +16,7 @@ from fdcore.check import (
     error_band,
     relative_error,
 )
+from fdcore.curve import StepSizeCurve, step_size_curve
 from fdcore.differentiate import derivative, gradient, jacobian
 from fdcore.directional import jvp, linear_operator
 from fdcore.errors import (
@@ -81,6 +82,7 @@ __all__ = [
     "Status",
     "Stencil",
     "StepError",
+    "StepSizeCurve",
     "WrongGradientError",
     "build_config",
     "check_gradient",
@@ -97,5 +99,6 @@ __all__ = [
     "native",
     "relative_error",
     "stencil",
+    "step_size_curve",
     "weights",
 ]
