@@ -563,7 +563,8 @@ def test_reference_counts_are_stable() -> None:
             fd.gradient(raises, X)
     gc.collect()
     assert [sys.getrefcount(thing) for thing in (f, raises, X)] == counts
-    assert abs(sys.getrefcount(None) - none) < 100
+    if sys.version_info < (3, 12):  # None is immortal since
+        assert abs(sys.getrefcount(None) - none) < 100
 
 
 def test_a_plan_lets_go_of_f() -> None:
