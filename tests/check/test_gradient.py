@@ -420,3 +420,24 @@ def test_json_holds_what_the_report_shows(params):
 
 def test_repeating_a_check_gives_the_same_report(params):
     assert str(check_gradient(loss, gradient, params)) == str(check_gradient(loss, gradient, params))
+
+
+class Cached:
+    kept = None
+
+    def gradient(self, x):
+        if self.kept is None:
+            self.kept = 2 * x
+        return self.kept.copy()
+
+
+def test_gradient_that_does_not_notice_that_the_point_moved():
+    x = np.array([1.0, 2.0])
+    check = check_gradient(square, Cached().gradient, x)
+    assert check.verdict == "wrong"
+    assert [d.label for d in check.diagnoses] == ["stale-cache"]
+    given = 2 * x
+    check = check_gradient(square, lambda x: given, x)
+    assert check.verdict == "agrees"
+    linear = check_gradient(lambda x: float(x @ [1.0, 2.0]), lambda x: np.array([1.0, 2.0]) + 0 * x, x)
+    assert linear.notes == ()

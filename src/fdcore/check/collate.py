@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fdcore.check.diagnose import diagnose, known_sizes
 from fdcore.check.evaluate import Gradient, Objective
 from fdcore.check.judge import LIMIT, ZERO, Scales, judge_entry, rms
 from fdcore.check.preflight import Findings
 from fdcore.check.projected import SMALLEST, Probe, Projector, Search
 from fdcore.check.relative import relative_error
 from fdcore.check.slope import Slope
+from fdcore.check.suspects import Block
 from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Entry, GradientCheck, Parameter, Verdict
 from fdcore.tree import Leaf, Tree
 
@@ -77,6 +79,8 @@ def collate(
     tree: Tree, x: Vector, objective: Objective, gradient: Gradient, found: Findings, comparison: Comparison, seed: int
 ) -> GradientCheck:
     """Conclude."""
+    owners = (objective.args, objective.kwargs, objective.function, gradient.function)
+    sizes = known_sizes(tree, *owners)
     index = np.array(sorted(comparison.slopes), dtype=np.intp)
     numeric = np.array([comparison.slopes[j].value for j in index.tolist()])
     scales = _scales(tree, x, found, comparison, index, numeric)
@@ -106,6 +110,9 @@ def collate(
         found.note("uninformative", f"{ZERO}, which says nothing about its formula; check at a displaced point")
     _note_kinks(entries, found)
     _note_rest(tree, found, comparison)
+    blocks = _blocks(tree, x, found, comparison, index, numeric, error, sizes)
+    right = [row.name for row in parameters if row.verdict == AGREES and math.isfinite(row.detection_limit)]
+    diagnoses = diagnose(blocks, right, found.problems) if verdict == WRONG else []
     keep = np.isfinite(numeric) & np.isfinite(found.analytic[index])
     limits = [row.detection_limit for row in parameters if math.prod(row.shape) and row.reason != UNCHECKED]
     return GradientCheck(
@@ -114,7 +121,7 @@ def collate(
         parameters=tuple(parameters),
         wrong=tuple(wrong),
         unclear=tuple(unclear),
-        diagnoses=(),
+        diagnoses=tuple([*found.diagnoses, *diagnoses]),
         notes=tuple(found.notes),
         detection_limit=max(limits, default=math.inf),
         nfev=objective.calls,
@@ -128,6 +135,60 @@ def collate(
 
 
 UNCHECKED = "not checked"
+
+ALONG = 1_000_000  # directions of longer arrays are not kept for the diagnosis
+
+
+def _blocks(
+    tree: Tree,
+    x: Vector,
+    found: Findings,
+    comparison: Comparison,
+    index: NDArray[np.intp],
+    numeric: Vector,
+    error: Vector,
+    sizes: dict[int, str],
+) -> list[Block]:
+    """What was measured of each array, for the diagnosis; entries without a derivative are left out."""
+    values = {k: p.value for p in found.problems for k in p.leaves if p.kind == "shape"}
+    lost = {k for p in found.problems for k in p.leaves} - values.keys()
+    kink = np.array([comparison.slopes[j].reason == "kink" for j in index.tolist()], dtype=bool)
+    usable = np.isfinite(numeric) & np.isfinite(error) & ~kink
+    parts = {leaf.name: found.analytic[leaf.start : leaf.stop] for leaf in tree.leaves}
+    blocks = []
+    for k, leaf in enumerate(tree.leaves):
+        own = usable & (index >= leaf.start) & (index < leaf.stop)
+        if not own.any() or k in lost:
+            continue
+        along = []
+        if comparison.search is not None and leaf.size <= ALONG:
+            inside = [p for p in comparison.search.measured if leaf.start <= p.start and p.stop <= leaf.stop]
+            inside.sort(key=lambda p: -p.size)
+            for probe in [p for p in inside if math.isfinite(p.error)][:3]:
+                along.append((_direction(comparison.search.projector, probe, leaf), probe.numeric, probe.error))
+        blocks.append(
+            Block(
+                leaf.name,
+                leaf.shape,
+                x[leaf.start : leaf.stop],
+                parts[leaf.name],
+                index[own] - leaf.start,
+                numeric[own],
+                error[own],
+                along,
+                sizes,
+                values.get(k),
+                {name: part for name, part in parts.items() if name != leaf.name and part.size == leaf.size},
+            )
+        )
+    return blocks
+
+
+def _direction(projector: Projector, probe: Probe, leaf: Leaf) -> Vector:
+    direction = np.zeros(leaf.size)
+    for a, b, move, _ in projector.moves(probe.number, probe.start, probe.stop):
+        direction[a - leaf.start : b - leaf.start] = move
+    return direction
 
 
 def _scales(
@@ -216,6 +277,8 @@ def _overall(
     blamed = [row for row in parameters if row.verdict == WRONG]
     unclear = [row for row in parameters if row.verdict == CANNOT_TELL]
     checked = len(comparison.slopes)
+    if not blamed and found.diagnoses:
+        return WRONG, found.diagnoses[0].message
     if blamed:
         bad = next((problem.message for problem in found.problems if problem.leaves), "")
         search = comparison.search

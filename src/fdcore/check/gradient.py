@@ -122,7 +122,9 @@ def check_gradient(
     found = preflight(objective, gradient, vector)
     comparison = Comparison(mode, chosen)
     if math.isfinite(found.f0):
-        prober = Prober(objective, vector, found.f0, Scales.of(tree, vector, found.analytic), found.noise)
+        scales = Scales.of(tree, vector, found.analytic)
+        found.sizes = scales.x
+        prober = Prober(objective, vector, found.f0, scales, found.noise)
         if mode == "elementwise":
             _every_entry(prober, found, chosen, budget or (ELEMENTWISE if sample is None else 2**62), comparison)
         else:
@@ -195,7 +197,11 @@ def _directions(projector: Projector, budget: int, comparison: Comparison) -> No
                 search.run(probe)
             else:
                 comparison.probes.append(probe)
-    bad = np.flatnonzero(~np.isfinite(projector.analytic))
-    for j in bad[:4].tolist():
+    # Entries that cannot be moved along with others: NaN, and arrays that the gradient has not.
+    bad = [
+        leaf.start + np.flatnonzero(~np.isfinite(projector.analytic[leaf.start : leaf.stop]))
+        for leaf in projector.tree.leaves
+    ]
+    for j in (int(j) for part in bad for j in part[:: max(1, part.size // 4)][:4]):
         if search.left() > 4 * COST and (projector.use is None or projector.use[j]):
             search.look(j)

@@ -27,6 +27,8 @@ Three more come from the comparison itself:
 
 from __future__ import annotations
 
+import dis
+import inspect
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +37,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdcore.check.evaluate import DOUBLE, Gradient, Objective, precision
+from fdcore.check.judge import LIMIT
 from fdcore.check.rounding import SMALL, Rounding
-from fdcore.check.verdict import Note
+from fdcore.check.slope import measure
+from fdcore.check.verdict import Diagnosis, Note
 from fdcore.tree import Problem, as_numbers
 
 __all__ = ["Findings", "aftermath", "preflight"]
@@ -58,9 +62,13 @@ class Findings:
         The gradient; NaN where there is none.
     rounding : Rounding
         The error that its own arithmetic may have.
+    sizes : list of float
+        Typical size of the parameters of each array.
     problems : list of Problem
         Arrays of the gradient that do not fit.
     notes : list of Note
+    diagnoses : list of Diagnosis
+        Bugs that show in the calls, whatever the numbers.
     random : bool
         The gradient does not repeat itself.
     accumulates : bool
@@ -71,8 +79,10 @@ class Findings:
     analytic: Vector
     rounding: Rounding
     noise: float = 0.0
+    sizes: list[float] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    diagnoses: list[Diagnosis] = field(default_factory=list)
     random: bool = False
     accumulates: bool = False
 
@@ -88,7 +98,7 @@ def preflight(f: Objective, gradient: Gradient, x: Vector) -> Findings:
     point = x.copy()
     raw = gradient.first(point)
     analytic, problems = gradient.read(raw)
-    found = Findings(f0, analytic, Rounding(gradient, raw, analytic), noise, problems, notes)
+    found = Findings(f0, analytic, Rounding(gradient, raw, analytic), noise, problems=problems, notes=notes)
     for problem in problems:
         label = {"none": "missing"}.get(problem.kind, problem.kind)
         found.note(label, f"the gradient of {problem.message}", problem.name)
@@ -123,12 +133,15 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
             later -= found.analytic
         np.abs(later, out=later)
         size = float(np.max(later, initial=0.0, where=np.isfinite(later)))
+        del later
         if size > 0.0:
             found.note(
                 "gradient-order",
                 f"the gradient at the same point changed by up to {size:.3g} after f had been called elsewhere: "
                 "it depends on what f computed last (a cached forward pass?)",
             )
+    if not gradient.given and not found.random and not found.accumulates:
+        _elsewhere(f, gradient, x, found)
     again = f(x.copy())
     if found.noise == 0.0 and again != found.f0:
         found.note(
@@ -136,6 +149,53 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
             f"f at the same point gave {found.f0!r} first and {again!r} after it had been called elsewhere: "
             "it remembers something",
         )
+
+
+def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> None:
+    """See whether the gradient notices that the point has moved; one evaluation of both, 16 more of f if not."""
+
+    def moved(t: float) -> Vector:
+        point = x.copy()
+        for leaf, size in zip(f.tree.leaves, found.sizes, strict=True):
+            point[leaf.start : leaf.stop : 2] += t * size
+            point[leaf.start + 1 : leaf.stop : 2] -= 0.75 * t * size
+        return point
+
+    far = 0.0625
+    f0 = f(moved(far))
+    if not math.isfinite(f0) or not np.all(np.isfinite(found.analytic)):
+        return
+    if not _same(gradient(moved(far)), found.analytic):
+        return
+    predicted = slack = 0.0
+    for k, (leaf, size) in enumerate(zip(f.tree.leaves, found.sizes, strict=True)):
+        part = found.analytic[leaf.start : leaf.stop]
+        predicted += size * (float(part[::2].sum()) - 0.75 * float(part[1::2].sum()))
+        slack += 3.0 * size * leaf.size * found.rounding.typical(k)
+    levels = [
+        measure(lambda t: (f(moved(far + t)), 0.0), f0, step, unit=f.unit, noise=found.noise)
+        for step in (2.0**-7, 0.75 * 2.0**-7)
+    ]
+    if all(level.finite and abs(level.value - predicted) > LIMIT * (level.error + slack) for level in levels):
+        message = (
+            "the gradient is the same at another point, where it is wrong: it does not notice that the point moved"
+        )
+        found.note("stale-cache", message)
+        if _reads_its_argument(gradient.function):
+            found.diagnoses.append(Diagnosis("stale-cache", message, suggestion="what is cached, and when renewed?"))
+
+
+def _reads_its_argument(function: Any) -> bool:
+    """Whether a Python function looks at the point at all: ``lambda x: g`` is no cache, but numbers for this point."""
+    bound = inspect.ismethod(function)
+    plain = function.__func__ if inspect.ismethod(function) else function
+    if not inspect.isfunction(plain):
+        return False
+    own = plain.__code__.co_varnames[1 if bound else 0 :][:1]
+    return bool(own) and any(
+        own[0] in (i.argval if isinstance(i.argval, tuple) else (i.argval,)) and i.opname.startswith("LOAD")
+        for i in dis.get_instructions(plain)
+    )
 
 
 def _function(f: Objective, x: Vector, notes: list[Note]) -> tuple[float, float]:
@@ -181,10 +241,9 @@ def _again(gradient: Gradient, x: Vector, found: Findings) -> None:
         doubled = np.abs(second - 2.0 * found.analytic) <= 1e-6 * np.abs(second)
     if doubled.all() and np.any(second):
         found.accumulates = True
-        found.note(
-            "gradient-accumulates",
-            "the gradient doubles when it is called twice: it adds to what an earlier call left (zero it first)",
-        )
+        message = "the gradient doubles when it is called twice: it adds to what an earlier call left"
+        found.note("gradient-accumulates", message)
+        found.diagnoses.append(Diagnosis("accumulates", message, suggestion="zero it first"))
         return
     found.random = True
     found.rounding.differs(second, 1.0, worst=True)

@@ -189,6 +189,8 @@ class Search:
         Ranges found right; ranges found wrong and not taken apart any further.
     dense : list of Probe
         Ranges in which many entries are wrong, so that only some of them were looked at.
+    measured : list of Probe
+        All that were taken apart, and all halves.
     """
 
     projector: Projector
@@ -197,6 +199,7 @@ class Search:
     clean: list[Probe] = field(default_factory=list)
     wrong: list[Probe] = field(default_factory=list)
     dense: list[Probe] = field(default_factory=list)
+    measured: list[Probe] = field(default_factory=list)
     most: int = 24
 
     def left(self) -> int:
@@ -207,6 +210,7 @@ class Search:
         """Take `root` apart until the budget, or the number of entries to find, is used up."""
         queue: list[tuple[float, int, Probe]] = [(-root.z, root.start, root)]
         found = 0
+        self.measured.append(root)
         while queue:
             _, _, probe = heapq.heappop(queue)
             if found >= self.most or self.left() < 4 * COST:
@@ -220,6 +224,7 @@ class Search:
                 self.dense.append(probe)
                 continue
             halves = self.split(probe)
+            self.measured.extend(halves)
             failing = [half for half in halves if half.wrong]
             self.clean.extend(half for half in halves if not half.wrong)
             if not failing:

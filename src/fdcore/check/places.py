@@ -1,0 +1,170 @@
+"""Where an array is wrong, when no single formula explains all of it: an entry, a row, a side of a threshold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdcore.check.judge import LIMIT
+from fdcore.check.suspects import Block, Claim
+
+__all__ = ["place"]
+
+
+def place(block: Block) -> Claim | None:
+    """Describe the set of wrong entries, if it has a simple shape; every entry outside of it agrees."""
+    where = block.index[block.wrong]
+    if block.value is not None or not where.size or not np.all(np.isfinite(block.a)):
+        return None
+    how, same = _what(block)
+    for find in (_single, _lines, _diagonal, _threshold, _signs, _single_precision):
+        claim = find(block, where)
+        if claim is not None:
+            if same is not None and claim.label not in ("threshold", "float32", "sign-entries"):
+                claim.message += f"; there the analytic gradient is {how} the numeric one"
+                claim.evidence["factor"] = same
+            return claim
+    if same is not None and where.size >= 3:
+        message = f"{where.size} of {block.index.size} entries are {how} the numeric ones, the others agree"
+        return Claim(
+            "factor-entries", message, "a constant in one branch?", {"factor": same, "entries": int(where.size)}
+        )
+    return None
+
+
+def _what(block: Block) -> tuple[str, float | None]:
+    """The common factor of the wrong entries."""
+    n, a, e = block.numeric[block.wrong], block.a[block.wrong], block.error[block.wrong]
+    best = int(np.argmax(np.abs(n) / np.maximum(e, np.finfo(float).tiny)))
+    if n[best] == 0.0:
+        return "", None
+    factor = float(a[best] / n[best])
+    doubt = float(e[best] / abs(n[best])) * max(1.0, abs(factor))
+    if np.any(np.abs(a - factor * n) > LIMIT * (e * max(1.0, abs(factor)) + doubt * np.abs(n))):
+        return "", None
+    words = {0.0: "zero instead of", -1.0: "minus"}
+    near = next((k for k in words if abs(factor - k) <= LIMIT * doubt + 1e-9), None)
+    return (words[near], near) if near is not None else (f"{factor:.6g} times", factor)
+
+
+def _single(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    if where.size != 1 or block.x.size == 1:
+        return None
+    index = [int(k) for k in np.unravel_index(int(where[0]), block.shape)]
+    others = "all others" if block.complete else "the rest of the array"
+    return Claim(
+        "single-entry",
+        f"only entry {index} is wrong, {others} agree",
+        "look at what is special there",
+        {"index": index},
+    )
+
+
+def _lines(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    if len(block.shape) < 2 or where.size < 2:
+        return None
+    places = np.unravel_index(where, block.shape)
+    for axis, at in enumerate(places):
+        if np.unique(at).size != 1 or block.shape[axis] < 2:
+            continue
+        others = [p for k, p in enumerate(places) if k != axis]
+        if max(np.unique(p).size for p in others) < 2:
+            continue
+        row = int(at[0])
+        inside = np.unravel_index(block.index, block.shape)[axis] == row
+        most = 2 * where.size >= int(inside.sum())
+        if not most:
+            continue
+        label = "single-row" if axis == 0 else "single-column" if axis == len(block.shape) - 1 else "single-slice"
+        what = {"single-row": "row", "single-column": "column"}.get(label, f"slice of axis {axis},")
+        message = f"only {what} {row} is wrong ({where.size} entries), all others agree"
+        return Claim(
+            label,
+            message,
+            f"look at index {row} of axis {axis}",
+            {"axis": axis, "index": row, "entries": int(where.size)},
+        )
+    return None
+
+
+def _diagonal(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    if len(block.shape) != 2 or min(block.shape) < 2 or not block.complete:
+        return None
+    wrong = np.zeros(block.x.size, dtype=bool)
+    wrong[where] = True
+    wrong = wrong.reshape(block.shape)
+    on = np.eye(*block.shape, dtype=bool)
+    negligible = _negligible(block)
+    if where.size >= 2 and not np.any(wrong & ~on) and np.all(wrong | ~on | negligible):
+        return Claim(
+            "diagonal", "the diagonal is wrong, everything else agrees", "is it counted twice, or left out?", {}
+        )
+    if not np.any(wrong & on) and np.all(wrong | on | negligible) and np.any(~negligible & on):
+        return Claim("off-diagonal", "all but the diagonal is wrong", "symmetric pairs counted once?", {})
+    return None
+
+
+def _negligible(block: Block) -> NDArray[np.bool_]:
+    """Entries too small for a fault to show in them."""
+    small = np.zeros(block.x.size, dtype=bool)
+    small[block.index] = np.abs(block.numeric) <= 2 * LIMIT * block.error
+    return small.reshape(block.shape)
+
+
+def _threshold(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    if where.size < 2 or block.index.size < 6:
+        return None
+    wrong = block.wrong
+    a, n, x = block.a, block.numeric, block.x[block.index]
+    top = float(np.max(np.abs(a)))
+    # Clipped: everything wrong sits at the limit, everything right is below it.
+    clipped = np.abs(np.abs(a) - top) <= 1e-9 * top
+    if (
+        np.array_equal(clipped, wrong)
+        and np.all(np.abs(n[wrong]) > top)
+        and np.all(np.sign(a[wrong]) == np.sign(n[wrong]))
+    ):
+        message = f"the analytic gradient is clipped at {top:.6g}; below that it agrees"
+        return Claim("threshold", message, "check before clipping", {"limit": top, "of": "gradient"})
+    informative = wrong | (np.abs(n) > 2 * LIMIT * block.error)
+    for what, values in (("the parameter", x), ("the size of the parameter", np.abs(x)), ("the numeric gradient", n)):
+        bad, good = values[wrong], values[informative & ~wrong]
+        if good.size < 3 or bad.size < 3:
+            continue
+        for sign, side in ((1.0, "above"), (-1.0, "below")):
+            low, high = float((sign * good).max()), float((sign * bad).min())
+            if low < high and math.comb(bad.size + good.size, bad.size) > 50:
+                at = 0.0 if low <= 0.0 <= high else 0.5 * sign * (low + high)
+                message = f"the entries where {what} is {side} {at:.4g} are wrong ({bad.size}), all others agree"
+                evidence: dict[str, Any] = {"of": what, "side": side, "threshold": at, "entries": int(bad.size)}
+                return Claim("threshold", message, "a branch, a mask or a clip?", evidence)
+    return None
+
+
+def _signs(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    bad = block.wrong
+    if where.size < 2 or np.any(np.abs(block.a[bad] + block.numeric[bad]) > LIMIT * block.error[bad]):
+        return None
+    message = f"{where.size} of {block.index.size} entries have the opposite sign, the others agree"
+    return Claim("sign-entries", message, "a sign in one branch?", {"entries": int(where.size)})
+
+
+def _single_precision(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    difference = np.abs(block.a - block.numeric)
+    size = float(np.max(np.abs(block.numeric)))
+    if where.size < 3 or float(difference.max()) > 2e-6 * size:
+        return None
+    message = (
+        f"the differences are at most {difference.max() / size:.1g} of the largest entry, as from float32 on the way"
+    )
+    return Claim(
+        "float32",
+        message,
+        "is something computed in single precision?",
+        {"relative": float(difference.max() / size)},
+        None,
+        0.6,
+    )

@@ -1,0 +1,462 @@
+"""Known bugs of gradients, each as a hypothesis that can be tested.
+
+What would be the right gradient, if this were the bug?
+
+A suspect looks at one array (`Block`) and returns a `Claim` when it explains *all* that was measured there within the
+error bars, and with fewer free numbers than data; otherwise None. The order of `SUSPECTS` is from the simplest
+explanation to the most special one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdcore.check.judge import LIMIT
+
+__all__ = ["SUSPECTS", "Block", "Claim", "factor_of"]
+
+Vector = NDArray[np.float64]
+
+
+@dataclass
+class Block:
+    """One array of the gradient and all that was measured of it.
+
+    Attributes
+    ----------
+    name, shape
+        Of the array.
+    x, analytic : (size,) array
+        Parameter and analytic gradient.
+    index : (k,) array of int
+        Entries whose derivative is known, with `numeric` and `error` of the same length.
+    along : list of (direction, derivative, error)
+        Derivatives along directions in this array, as (size,) arrays.
+    sizes : mapping
+        Numbers that a forgotten or doubled mean would multiply by, and what they are the size of.
+    value : array or None
+        What the gradient has in place of an array of the right shape.
+    others : mapping
+        Analytic gradients of the other arrays.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    x: Vector
+    analytic: Vector
+    index: NDArray[np.intp]
+    numeric: Vector
+    error: Vector
+    along: list[tuple[Vector, float, float]] = field(default_factory=list)
+    sizes: Mapping[int, str] = field(default_factory=dict)
+    value: NDArray[Any] | None = None
+    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.a = self.analytic[self.index]
+        with np.errstate(invalid="ignore"):
+            self.wrong = ~(np.abs(self.a - self.numeric) <= LIMIT * self.error)
+        self.data = int(self.wrong.sum()) + len(self.along)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry is known."""
+        return self.index.size == self.x.size
+
+    def explains(self, fixed: Vector, doubt: float = 1e-12) -> bool:
+        """Whether `fixed` would have been the right gradient, itself known to a relative `doubt`."""
+        if fixed.shape != self.x.shape:
+            return False
+        with np.errstate(invalid="ignore", over="ignore"):
+            known = fixed[self.index]
+            if not np.all(np.abs(known - self.numeric) <= LIMIT * (self.error + doubt * np.abs(known))):
+                return False
+            for direction, numeric, error in self.along:
+                product = direction * fixed
+                bar = error + doubt * float(np.linalg.norm(product))
+                if not abs(float(product.sum()) - numeric) <= LIMIT * bar:
+                    return False
+        return True
+
+    def predicts(self, predicted: Vector, error: Vector) -> bool:
+        """Whether the analytic gradient is what a bug would make of the numeric one, at the entries known."""
+        with np.errstate(invalid="ignore"):
+            return bool(np.all(np.abs(self.a - predicted) <= LIMIT * (error + 1e-12 * np.abs(predicted))))
+
+
+@dataclass
+class Claim:
+    """A bug that explains a block; `key` is equal for blocks that have the very same bug."""
+
+    label: str
+    message: str
+    suggestion: str
+    evidence: dict[str, Any]
+    key: Any = None
+    confidence: float = 1.0
+
+
+Suspect = Callable[[Block], Claim | None]
+
+_NAMED = {
+    2.0: "2",
+    0.5: "1/2",
+    4.0: "4",
+    0.25: "1/4",
+    3.0: "3",
+    1 / 3: "1/3",
+    10.0: "10",
+    0.1: "1/10",
+    100.0: "100",
+    0.01: "1/100",
+    1000.0: "1000",
+    0.001: "1/1000",
+    math.pi: "pi",
+    1 / math.pi: "1/pi",
+    2 * math.pi: "2 pi",
+    0.5 / math.pi: "1/(2 pi)",
+    math.log(10): "ln 10",
+    1 / math.log(10): "1/ln 10",
+    math.log(2): "ln 2",
+    1 / math.log(2): "1/ln 2",
+    180 / math.pi: "180/pi",
+    math.pi / 180: "pi/180",
+    math.sqrt(2): "sqrt 2",
+    math.sqrt(0.5): "1/sqrt 2",
+}
+
+
+def factor_of(blocks: Iterable[Block]) -> tuple[float, float]:
+    """The factor that best turns the numeric gradient of some blocks into the analytic one, and its uncertainty."""
+    top = bottom = 0.0
+    for block in blocks:
+        keep = np.isfinite(block.a) & (block.error > 0)
+        if not keep.any():
+            continue
+        ratio = block.numeric[keep] / block.error[keep]
+        top += float(np.dot(ratio, block.a[keep] / block.error[keep]))
+        bottom += float(np.dot(ratio, ratio))
+    return (top / bottom, 1.0 / math.sqrt(bottom)) if bottom > 0 else (math.nan, math.inf)
+
+
+def describe_factor(factor: float, doubt: float, sizes: Mapping[int, str], data: int) -> Claim | None:
+    """Name a factor, if it is one that happens or is carried by enough data."""
+    slack = max(LIMIT * doubt, 1e-9 * abs(factor))
+    evidence: dict[str, Any] = {"factor": factor, "uncertainty": doubt, "data": data}
+    size = abs(factor)
+    if not math.isfinite(factor) or abs(factor - 1.0) <= slack or slack > 0.05 * size:
+        return None
+    sign = "-" if factor < 0 else ""
+    if abs(factor + 1.0) <= slack:
+        message = "the analytic gradient is minus the numeric one"
+        return Claim("sign", message, "flip the sign", evidence, ("sign",), 1.0)
+    for number, what in sizes.items():
+        for value, how, hint in (
+            (float(number), f"{number}", "a sum where f has a mean?"),
+            (1.0 / number, f"1/{number}", "a mean where f has a sum, or averaged twice?"),
+        ):
+            if number > 2 and abs(size - value) <= slack:
+                message = f"the analytic gradient is {sign}{how} times the numeric one, and {number} is {what}"
+                return Claim("factor-size", message, hint, evidence | {"size": number}, ("size", factor > 0, value))
+    for value, how in _NAMED.items():
+        if abs(size - value) <= slack:
+            message = f"the analytic gradient is {sign}{how} times the numeric one"
+            hint = (
+                "a forgotten or doubled derivative of a square?"
+                if how in ("2", "1/2")
+                else "a constant lost on the way?"
+            )
+            if int(value) == value and int(value) in sizes:
+                hint += f" ({int(value)} is also {sizes[int(value)]})"
+            return Claim("factor", message, hint, evidence, ("factor", factor > 0, value))
+    if data < 3:
+        return None
+    message = f"the analytic gradient is {factor:.9g} times the numeric one"
+    return Claim("factor", message, "a constant lost on the way?", evidence, ("factor", round(factor, 6)), 0.9)
+
+
+def nothing_there(block: Block) -> Claim | None:
+    """NaN and infinity explain themselves."""
+    bad = ~np.isfinite(block.a)
+    if block.value is None and bad.any() and not np.any(block.wrong & ~bad):
+        count = int((~np.isfinite(block.analytic)).sum())
+        return Claim(
+            "non-finite", f"{count} entries are NaN or infinite, all others agree", "0/0 or log 0?", {"count": count}
+        )
+    return None
+
+
+def shape_of_another(block: Block) -> Claim | None:
+    """An array of the wrong shape that would be right transposed, reshaped or summed."""
+    value = block.value
+    if value is None:
+        return None
+    value = np.asarray(value, dtype=float)
+    for axes in itertools.permutations(range(value.ndim)) if value.ndim < 5 else ():
+        if value.transpose(axes).shape == block.shape and block.explains(value.transpose(axes).ravel()):
+            return Claim(
+                "transpose",
+                f"it has shape {value.shape} and is right with its axes in the order {axes}",
+                "transpose it",
+                {"axes": list(axes)},
+            )
+    if value.size == block.x.size and block.explains(value.ravel()):
+        return Claim(
+            "transpose", f"it has shape {value.shape} and is right reshaped to {block.shape}", "reshape it", {}
+        )
+    for count in range(1, value.ndim + 1):
+        for axis in itertools.combinations(range(value.ndim), count):
+            for how, reduced in (("summed", value.sum(axis)), ("averaged", value.mean(axis))):
+                if reduced.size == block.x.size and block.explains(reduced.ravel()):
+                    named = axis[0] if count == 1 else axis
+                    message = f"it has shape {value.shape} and is right when {how} over axis {named}"
+                    return Claim(
+                        "not-reduced", message, "sum over what was broadcast", {"axis": list(axis), "how": how}
+                    )
+    return None
+
+
+def zero(block: Block) -> Claim | None:
+    """Nothing arrives at this array."""
+    if block.value is None and not block.analytic.any() and block.wrong.any():
+        return Claim("zero", "the analytic gradient is zero throughout", "is it used, or detached?", {}, ("zero",))
+    return None
+
+
+def constant_factor(block: Block) -> Claim | None:
+    """A constant lost on the way."""
+    factor, doubt = factor_of([block])
+    if not math.isfinite(factor) or factor == 0.0:
+        return None
+    if block.explains(block.analytic / factor, 1e-12 + doubt / abs(factor)):
+        return describe_factor(factor, doubt, block.sizes, block.data)
+    return None
+
+
+def regularization(block: Block) -> Claim | None:
+    """A penalty in f that the gradient has not, or the other way round."""
+    difference = block.a - block.numeric
+    for kind, shape in (("L2", block.x), ("L1", np.sign(block.x))):
+        s = shape[block.index]
+        keep = (block.error > 0) & np.isfinite(difference)
+        if block.data < 3 or np.unique(block.x[block.index]).size < 3 or not s.any() or not keep.any():
+            continue
+        weight = s[keep] / block.error[keep]
+        bottom = float(np.dot(weight, weight))
+        if not bottom > 0 or not math.isfinite(bottom):
+            continue
+        slope = float(np.dot(weight, difference[keep] / block.error[keep])) / bottom
+        doubt = 1.0 / math.sqrt(bottom) / abs(slope) if slope else math.inf
+        if doubt > 0.01:
+            continue
+        fixed = block.analytic - slope * shape
+        if not block.explains(fixed, 1e-12) and not (doubt > 1e-9 and block.explains(fixed, doubt)):
+            continue
+        what = "the parameter" if kind == "L2" else "the sign of the parameter"
+        evidence = {"kind": kind, "coefficient": slope, "data": block.data}
+        weighs = f"{abs(slope):.6g} times {what}"
+        if slope < 0:
+            message = f"the gradient of an {kind} penalty is missing: {weighs}"
+            return Claim("missing-regularization", message, f"add {weighs}", evidence, (kind, round(slope, 9)))
+        message = f"there is {weighs} too much, as from an {kind} penalty that f has not here, or twice"
+        return Claim("extra-regularization", message, f"take off {weighs}", evidence, (kind, round(slope, 9)))
+    return None
+
+
+def transpose(block: Block) -> Claim | None:
+    """A square matrix transposed, or an array filled in the other order."""
+    if len(block.shape) < 2 or block.data < 2:
+        return None
+    array = block.analytic.reshape(block.shape)
+    if len(block.shape) == 2 and block.shape[0] == block.shape[1] and block.explains(array.T.ravel()):
+        return Claim("transpose", "it is right transposed", "transpose it", {})
+    if block.explains(block.analytic.reshape(block.shape[::-1]).T.ravel()) or block.explains(
+        array.T.ravel().reshape(block.shape).ravel()
+    ):
+        return Claim(
+            "transpose", "it is right reshaped in the other order (C for Fortran)", "reshape it", {"order": "F"}
+        )
+    return None
+
+
+def permutation(block: Block) -> Claim | None:
+    """The right numbers in the wrong places: shifted, backwards, or exchanged."""
+    if block.data < 2 or block.x.size < 2:
+        return None
+    array = block.analytic.reshape(block.shape)
+    size = block.x.size
+    for axis in range(len(block.shape)) if len(block.shape) > 1 else ():
+        if block.explains(np.flip(array, axis).ravel()):
+            return Claim("permutation", f"it is right backwards along axis {axis}", "reverse it", {"axis": axis})
+        for shift in _shifts(block.shape[axis]):
+            if block.explains(np.roll(array, -shift, axis).ravel()):
+                message = f"it is shifted by {shift} along axis {axis}"
+                return Claim("permutation", message, "an index off by one?", {"shift": shift, "axis": axis})
+    if block.explains(block.analytic[::-1]):
+        return Claim("permutation", "it is right backwards", "reverse it", {})
+    for shift in _shifts(size):
+        if block.explains(np.roll(block.analytic, -shift)):
+            return Claim("permutation", f"it is shifted by {shift}", "an index off by one?", {"shift": shift})
+    return _matching(block)
+
+
+def _shifts(size: int) -> list[int]:
+    near = range(1, min(size, 5 if size > 400 else size))
+    return [s for k in near for s in ((k, -k) if 2 * k <= size else ()) if s % size]
+
+
+def _matching(block: Block) -> Claim | None:
+    """Wrong entries that have each other's values."""
+    where = np.flatnonzero(block.wrong)
+    if not block.complete or not 2 <= where.size <= 5000 or np.unique(block.a[where]).size < where.size:
+        return None
+    by_analytic, by_numeric = where[np.argsort(block.a[where])], where[np.argsort(block.numeric[where])]
+    apart = np.abs(block.a[by_analytic] - block.numeric[by_numeric])
+    if not np.all(apart <= LIMIT * block.error[by_numeric]):
+        return None
+    gaps = np.diff(np.sort(block.numeric[where]))
+    if where.size > 2 and np.min(gaps, initial=math.inf) <= 4 * float(np.median(block.error[where])):
+        return None
+    message = f"{where.size} entries have each other's values"
+    pairs = {int(block.index[i]): int(block.index[j]) for i, j in zip(by_analytic, by_numeric, strict=True)}
+    evidence = {"entries": int(where.size), "from": dict(itertools.islice(pairs.items(), 8))}
+    return Claim("permutation", message, "which index goes where?", evidence)
+
+
+def exchanged(block: Block) -> Claim | None:
+    """The gradient of another array."""
+    if block.data < 2 and block.x.size > 1:
+        return None
+    for name, other in block.others.items():
+        if other.size == block.x.size and block.x.size > 1 and block.explains(other):
+            return Claim(
+                "arrays-exchanged", f"it would be right with the gradient of {name}", "exchanged?", {"with": name}
+            )
+    return None
+
+
+def overwritten(block: Block) -> Claim | None:
+    """Contributions of repeated indices that overwrite each other instead of adding up."""
+    if block.data < 3 or not np.all(np.isfinite(block.a)):
+        return None
+    big = (np.abs(block.numeric) > 1e4 * block.error) & (block.a != 0)
+    if big.sum() < 3 or np.any(block.wrong & ~big):
+        return None
+    ratio = block.numeric[big] / block.a[big]
+    count = np.rint(ratio)
+    slack = LIMIT * block.error[big] / np.abs(block.a[big]) + 1e-9
+    if np.any(count < 1) or np.any(np.abs(ratio - count) > slack) or np.unique(count).size < 2:
+        return None
+    rows = block.index[big] // max(1, math.prod(block.shape[1:]))
+    if len(block.shape) > 1 and any(np.unique(count[rows == row]).size > 1 for row in np.unique(rows)):
+        return None
+    times = {int(row): int(c) for row, c in zip(rows, count, strict=True) if c > 1}
+    message = f"the numeric gradient is 2 to {int(count.max())} whole times the analytic one in {len(times)} rows"
+    hint = "repeated indices: add up (np.add.at) instead of assigning"
+    return Claim("overwritten", message, hint, {"times": dict(itertools.islice(times.items(), 8))})
+
+
+def _sigmoid(x: Vector) -> Vector:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+_OPERATIONS: dict[str, tuple[str, Callable[[Vector, Vector], Vector]]] = {
+    "x": ("times the parameter", lambda n, x: n * x),
+    "1/x": ("divided by the parameter", lambda n, x: n / x),
+    "exp(x)": ("times exp of the parameter", lambda n, x: n * np.exp(x)),
+    "exp(-x)": ("times exp of minus the parameter", lambda n, x: n * np.exp(-x)),
+    "x**2": ("times the square of the parameter", lambda n, x: n * x * x),
+    "1/x**2": ("divided by the square of the parameter", lambda n, x: n / (x * x)),
+    "2x": ("times twice the parameter", lambda n, x: 2.0 * n * x),
+    "1/(2x)": ("divided by twice the parameter", lambda n, x: 0.5 * n / x),
+    "s(1-s)": ("times s (1 - s), with s the sigmoid of the parameter", lambda n, x: n * _sigmoid(x) * _sigmoid(-x)),
+    "1/s(1-s)": ("divided by s (1 - s), s the sigmoid of the parameter", lambda n, x: n / (_sigmoid(x) * _sigmoid(-x))),
+    "x(1-x)": ("times x (1 - x), with x the parameter", lambda n, x: n * x * (1.0 - x)),
+    "1-tanh**2": ("times 1 - tanh^2 of the parameter", lambda n, x: n / np.cosh(x) ** 2),
+    "cosh**2": ("divided by 1 - tanh^2 of the parameter", lambda n, x: n * np.cosh(x) ** 2),
+    "sign(x)": ("times the sign of the parameter", lambda n, x: n * np.sign(x)),
+    "n**2": ("squared", lambda n, x: n * n),
+    "1/n": ("inverted", lambda n, x: 1.0 / n),
+    "abs": ("without its sign", lambda n, x: np.abs(n)),
+    "n|n|": ("times its own size", lambda n, x: n * np.abs(n)),
+    "sqrt": ("the root of its size, with its sign", lambda n, x: np.sign(n) * np.sqrt(np.abs(n))),
+    "n**3": ("cubed", lambda n, x: n**3),
+}
+
+
+def operation(block: Block) -> Claim | None:
+    """A function of the gradient or of the parameter where none should be: a Jacobian missing or twice."""
+    if int(block.wrong.sum()) < 3 or not np.all(np.isfinite(block.a)):
+        return None
+    x, n = block.x[block.index], block.numeric
+    with np.errstate(all="ignore"):
+        for name, (words, apply) in _OPERATIONS.items():
+            predicted = apply(n, x)
+            error = np.maximum(
+                np.abs(apply(n + block.error, x) - predicted), np.abs(apply(n - block.error, x) - predicted)
+            )
+            if np.all(np.isfinite(predicted)) and block.predicts(predicted, np.maximum(error, block.error)):
+                hint = (
+                    "the derivative of a transformation missing, or twice?"
+                    if "parameter" in words
+                    else "check the algebra"
+                )
+                message = f"the analytic gradient is the numeric one {words}"
+                return Claim("operation", message, hint, {"operation": name, "data": block.data}, ("operation", name))
+    return None
+
+
+def wrong_axis(block: Block) -> Claim | None:
+    """Averaged or summed over an axis that should have stayed."""
+    if not block.complete or len(block.shape) < 2 or not np.all(np.isfinite(block.a)):
+        return None
+    n, a, e = (v[np.argsort(block.index)].reshape(block.shape) for v in (block.numeric, block.a, block.error))
+    for axis in range(len(block.shape)):
+        if block.shape[axis] < 2 or np.ptp(a, axis).max() > LIMIT * e.max():
+            continue
+        for how, reduced in (("mean", n.mean(axis, keepdims=True)), ("sum", n.sum(axis, keepdims=True))):
+            if np.all(np.abs(a - reduced) <= LIMIT * e.sum(axis, keepdims=True)):
+                message = f"it is the {how} of the numeric one over axis {axis}, repeated"
+                return Claim(
+                    "wrong-axis", message, "reduce over the batch, not over this axis", {"axis": axis, "how": how}
+                )
+    return None
+
+
+def offset(block: Block) -> Claim | None:
+    """The same number too much everywhere."""
+    if int(block.wrong.sum()) < 3:
+        return None
+    difference = block.a - block.numeric
+    weight = 1.0 / np.maximum(block.error, np.finfo(float).tiny) ** 2
+    value = (
+        float(np.average(difference, weights=weight)) if np.all(np.isfinite(weight)) else float(np.median(difference))
+    )
+    if block.explains(block.analytic - value, 1e-12):
+        return Claim(
+            "offset", f"there is {value:.9g} too much in every entry", "a term added throughout?", {"offset": value}
+        )
+    return None
+
+
+SUSPECTS: list[Suspect] = [
+    shape_of_another,
+    nothing_there,
+    zero,
+    constant_factor,
+    regularization,
+    transpose,
+    permutation,
+    exchanged,
+    overwritten,
+    operation,
+    wrong_axis,
+    offset,
+]
