@@ -246,7 +246,7 @@ def regularization(block: Block) -> Claim | None:
     for kind, shape in (("L2", block.x), ("L1", np.sign(block.x))):
         s = shape[block.index]
         keep = (block.error > 0) & np.isfinite(difference)
-        if block.data < 3 or np.unique(block.x[block.index]).size < 3 or not s.any() or not keep.any():
+        if block.data < 3 or np.unique(block.x[block.index]).size < 3 or np.unique(s).size < 2 or not keep.any():
             continue
         weight = s[keep] / block.error[keep]
         bottom = float(np.dot(weight, weight))
