@@ -48,6 +48,7 @@ def test_reference_lists_every_public_name() -> None:
     names = {name for name in fdcore.__all__ if not name.startswith("__")}
     # A module is there through what it offers: `models.LinearRegression`.
     assert names <= {*listed, *(name.partition(".")[0] for name in listed)}
+    assert {f"models.{name}" for name in fdcore.models.__all__} <= set(listed)
     assert len(listed) == len(set(listed))
 
 
