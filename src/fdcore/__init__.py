@@ -20,6 +20,7 @@ from fdcore.curve import StepSizeCurve, step_size_curve
 from fdcore.differentiate import derivative, gradient, jacobian
 from fdcore.directional import jvp, linear_operator
 from fdcore.errors import (
+    AnalyticityError,
     ArgumentError,
     ArgumentTypeError,
     BoundsError,
@@ -57,6 +58,7 @@ def get_include() -> str:
 
 
 __all__ = [
+    "AnalyticityError",
     "ArgumentError",
     "ArgumentTypeError",
     "BoundsError",

@@ -45,6 +45,10 @@ class NonFiniteError(FdcoreError, ArithmeticError):
     """The callable gave NaN or inf for every step and side that was tried."""
 
 
+class AnalyticityError(FdcoreError, ValueError):
+    """The complex step was taken of a function that is not analytic: its result would be wrong."""
+
+
 class CallbackError(FdcoreError, RuntimeError):
     """A native callback returned a nonzero status."""
 

@@ -163,6 +163,7 @@ cdef class Engine:
     cdef object map
     cdef readonly bint is_jacobian
     cdef bint fixed_precision
+    cdef bint seen_analytic         # the complex step has been compared with real differences
     cdef dict given                 # per-component settings by name, scalars or arrays
     cdef tuple arrays               # the same, expanded to n components
     cdef ptrdiff_t arrays_n
@@ -170,6 +171,7 @@ cdef class Engine:
     cdef readonly str name          # of the method
     cdef readonly int accuracy      # order of the truncation error
     cdef readonly bint bounded
+    cdef readonly bint vectorized
     cdef Caller spare               # the last run's, to be used again
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
@@ -195,6 +197,7 @@ cdef class Engine:
         self.name = name
         self.accuracy = accuracy
         self.bounded = bounded
+        self.vectorized = self.mode == BLOCK
         self.given = settings
         self.arrays_n = -1
         self.problem.is_complex = is_complex
@@ -408,6 +411,8 @@ cdef class Engine:
             where = np.flatnonzero(given.reshape(-1) != x)
             j = int(where[0]) if where.size else 0
             raise errors.status_error(FDC_ERR_MUTATED, "", j, float(given.reshape(-1)[j]), 0, float(x[j]))
+        if self.problem.is_complex and result is not None:
+            result = np.real(result)
         values, precision = values_of(result, 1 if self.mode == BLOCK else -1, self.m, False)
         self.m = values.size
         self.learn(precision)
@@ -491,6 +496,9 @@ cdef class Engine:
                 p.col_stride = 1
             if p.n:
                 self.run(&p, &o, &info, f)
+            if self.problem.is_complex and not self.seen_analytic and p.n and p.m:
+                extra += self._check_analytic(f, vector, result, False)
+                self.seen_analytic = True
         finally:
             PyBuffer_Release(&target)
             PyBuffer_Release(&source)
@@ -576,6 +584,9 @@ cdef class Engine:
             info.component = NULL if components == NULL else components + i
             self.run(&p, &each, &info, f)
             nfev += info.nfev
+        if self.problem.is_complex and not self.seen_analytic and count:
+            nfev += self._check_analytic(f, points[:1], out[:1], True)
+            self.seen_analytic = True
         return nfev
 
 

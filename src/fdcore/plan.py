@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
 from fdcore.coerce import as_vector, bind
-from fdcore.errors import ArgumentError, ArgumentTypeError
+from fdcore.errors import AnalyticityError, ArgumentError, ArgumentTypeError
 from fdcore.fdcore import Engine, Native, cpu_count
 from fdcore.results import Result
 from fdcore.stencils import Stencil, central, one_sided
@@ -169,6 +169,35 @@ class _Plan(Engine):
         bar.
         """
         return full_output(self, as_vector(x), ((args, {}) if args else ()), out)
+
+    def _check_analytic(self, f: Callable[[Any], Any], x: Array, jac: Array, scalar: bool) -> int:
+        """See that the complex step means something: once for each plan, along one direction, in real arithmetic.
+
+        `jac` is (n,) or (m, n). Raises AnalyticityError where real differences agree with each other and not with the
+        complex step; where they do not agree (a function too rough for them), nothing is known. Costs 4 evaluations.
+        """
+        v = np.cos(np.arange(x.size) + 0.5)
+        # Not all functions take integers or lists to a power; and each call gets an array of its own.
+        values = np.zeros((4, 1 if jac.ndim == 1 else jac.shape[0]))
+        t = 6e-6 * max(1.0, float(np.max(np.abs(x), initial=0.0)))
+        for k, scale in enumerate((1.0, -1.0, 0.25, -0.25)):
+            point = x + scale * t * v
+            at: Any = float(point[0]) if scalar else point[None] if self.vectorized else point
+            values[k] = np.reshape(np.real(f(at)), -1)
+        wide, narrow = (values[0] - values[1]) / (2 * t), (values[2] - values[3]) / (0.5 * t)
+        claimed = jac @ v
+        size = np.abs(jac) @ np.abs(v)
+        trust = 1e-3 * np.abs(narrow) + 1e3 * np.finfo(float).eps * np.max(np.abs(values), axis=0) / t
+        with np.errstate(invalid="ignore"):
+            wrong = (np.abs(wide - narrow) < trust) & (np.abs(claimed - narrow) > 10 * trust + 1e-3 * size)
+        if np.any(wrong):
+            i = int(np.argmax(wrong))
+            raise AnalyticityError(
+                f"f is not analytic, so the complex step is wrong: along one direction it gives "
+                f"{np.reshape(claimed, -1)[i]:.6g} where real differences give {narrow[i]:.6g}. abs, .real, .imag "
+                "and conj break analyticity; use method='central'"
+            )
+        return 4
 
 
 class Gradient(_Plan):

@@ -98,6 +98,39 @@ def test_complex_step_is_exact():
     assert_allclose(jac, [[X[1], X[0], 0.0], [0.0, 0.0, math.cos(X[2])]], rtol=1e-15)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda z: np.sum(np.abs(z) ** 2 + 0j),
+        lambda z: np.sum(z.real * z),
+        lambda z: np.sum(z * np.conj(z)),
+        lambda z: np.sum(np.where(np.abs(z) > 0, np.real(z) ** 2, z) + 0j),
+    ],
+)
+def test_the_complex_step_of_what_is_not_analytic_is_an_error(f):
+    with pytest.raises(fd.AnalyticityError, match="not analytic"):
+        fd.gradient(f, X[:3], method="complex")
+    with pytest.raises(fd.AnalyticityError, match="not analytic"):
+        fd.derivative(f, 0.7, method="complex")
+    with pytest.raises(fd.AnalyticityError, match="not analytic"):
+        fd.jacobian(lambda z: np.array([f(z), z[0]]), X[:3], method="complex")
+
+
+@pytest.mark.parametrize("rate", [1.0, 1e3, 1e6, 1e9])
+def test_the_complex_step_is_not_blamed_for_what_differences_cannot_see(rate):
+    got = fd.derivative(lambda z: np.sin(rate * z), 0.3, method="complex")
+    assert got == pytest.approx(rate * math.cos(rate * 0.3), rel=1e-14)
+
+
+def test_a_plan_compares_the_complex_step_once():
+    calls = []
+    plan = fd.Gradient(lambda z: calls.append(1) or (z**2).sum(), method="complex")
+    plan(X)
+    assert len(calls) == 4 + 4
+    plan(X)
+    assert len(calls) == 4 + 4 + 4
+
+
 def test_a_linear_function_comes_out_exact():
     assert fd.derivative(lambda t: 3.0 * t, 0.1) == pytest.approx(3.0, rel=1e-10)
     assert_array_equal(fd.gradient(lambda x: x[0] - 2.0 * x[1], [0.0, 0.0], step=0.5), [1.0, -2.0])
