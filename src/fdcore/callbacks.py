@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable
 from ctypes import POINTER, c_void_p
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
@@ -329,29 +329,47 @@ def recognise(obj: Any) -> Native | None:
         return None
     if isinstance(obj, Native):
         return obj
+    make = _maker(kind)
+    return None if make is None else make(obj)
+
+
+@lru_cache(maxsize=256)
+def _maker(kind: Any) -> Callable[[Any], Native | None] | None:
+    """Find what makes a `Native` of objects of a type (or refuses them); None for ordinary Python callables."""
     reader = _reader(kind)
     if reader is not None:
-        address, form, user_data = reader(obj)
-        if form is None:
-            raise SignatureError(
-                f"{_describe(obj)} does not carry its signature; "
-                + ("set its restype and argtypes, or " if reader is _read_ctypes else "")
-                + f"pass fdcore.native(f, signature={_UNTYPED!r}) with the signature that it has"
-            )
-        return Native(_address(address), form, user_data=user_data, owner=obj)
-    hook = getattr(kind, "__fdcore_native__", None)
-    if hook is not None:
-        found: Native | None = hook(obj)
-        return found
-    if kind is BuiltinFunctionType and type(obj.__self__).__module__ == "_cffi_backend":
+        return partial(_from_reading, reader)
+    own: Callable[[Any], Native | None] | None = getattr(kind, "__fdcore_native__", None)
+    if own is not None:
+        return own
+    if kind is BuiltinFunctionType:
+        return _refuse_functions_of_cffi
+    can_be_called = any("__call__" in vars(base) for base in kind.__mro__)
+    return None if can_be_called else _refuse
+
+
+def _from_reading(reader: Callable[[Any], _Reading], obj: Any) -> Native:
+    address, form, user_data = reader(obj)
+    if form is None:
+        raise SignatureError(
+            f"{_describe(obj)} does not carry its signature; "
+            + ("set its restype and argtypes, or " if reader is _read_ctypes else "")
+            + f"pass fdcore.native(f, signature={_UNTYPED!r}) with the signature that it has"
+        )
+    return Native(_address(address), form, user_data=user_data, owner=obj)
+
+
+def _refuse_functions_of_cffi(obj: Any) -> None:
+    if type(obj.__self__).__module__ == "_cffi_backend":
         raise SignatureError(
             f"{obj.__name__!r} is a function of a compiled cffi library, which hides its address; "
             f"pass ffi.addressof(lib, {obj.__name__!r})"
         )
-    if not callable(obj):
-        hint = "; for the address of a native function, pass fdcore.native(address, signature=...)"
-        raise ArgumentTypeError(f"f must be callable, not {_describe(obj)}{hint if _is_integer(obj) else ''}")
-    return None
+
+
+def _refuse(obj: Any) -> None:
+    hint = "; for the address of a native function, pass fdcore.native(address, signature=...)"
+    raise ArgumentTypeError(f"f must be callable, not {_describe(obj)}{hint if _is_integer(obj) else ''}")
 
 
 def native(
