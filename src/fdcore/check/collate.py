@@ -105,6 +105,10 @@ def collate(
     names = {tree.leaves[k].name for k in unusable}
     wrong = sorted((e for e in entries if e.verdict == WRONG and e.parameter not in names), key=lambda e: -e.z)
     unclear = [e for e in entries if e.verdict == CANNOT_TELL and e.parameter not in names]
+    if any(row.verdict == WRONG for row in parameters):
+        # Wrong here already: that it is wrong elsewhere too says nothing about a cache.
+        found.diagnoses = [d for d in found.diagnoses if d.label != "stale-cache"]
+        found.notes = [n for n in found.notes if n.label != "stale-cache"]
     verdict, reason = _overall(tree, parameters, wrong, found, comparison)
     if reason.startswith(ZERO):
         found.note("uninformative", f"{ZERO}, which says nothing about its formula; check at a displaced point")
@@ -121,7 +125,7 @@ def collate(
         parameters=tuple(parameters),
         wrong=tuple(wrong),
         unclear=tuple(unclear),
-        diagnoses=tuple([*found.diagnoses, *diagnoses]),
+        diagnoses=tuple([*diagnoses, *found.diagnoses]),
         notes=tuple(found.notes),
         detection_limit=max(limits, default=math.inf),
         nfev=objective.calls,

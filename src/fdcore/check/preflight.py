@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from fdcore.check.evaluate import DOUBLE, Gradient, Objective, precision
 from fdcore.check.judge import LIMIT
 from fdcore.check.rounding import SMALL, Rounding
-from fdcore.check.slope import measure
+from fdcore.check.slope import measure, slope
 from fdcore.check.verdict import Diagnosis, Note
 from fdcore.tree import Problem, as_numbers
 
@@ -152,7 +152,7 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
 
 
 def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> None:
-    """See whether the gradient notices that the point has moved; one evaluation of both, 16 more of f if not."""
+    """See whether the gradient notices that the point has moved; one evaluation of both, and 16 to 40 of f if not."""
 
     def moved(t: float) -> Vector:
         point = x.copy()
@@ -163,7 +163,7 @@ def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> 
 
     far = 0.0625
     f0 = f(moved(far))
-    if not math.isfinite(f0) or not np.all(np.isfinite(found.analytic)):
+    if not math.isfinite(f0) or not np.all(np.isfinite(found.analytic)) or not np.any(found.analytic):
         return
     if not _same(gradient(moved(far)), found.analytic):
         return
@@ -172,11 +172,15 @@ def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> 
         part = found.analytic[leaf.start : leaf.stop]
         predicted += size * (float(part[::2].sum()) - 0.75 * float(part[1::2].sum()))
         slack += 3.0 * size * leaf.size * found.rounding.typical(k)
-    levels = [
-        measure(lambda t: (f(moved(far + t)), 0.0), f0, step, unit=f.unit, noise=found.noise)
-        for step in (2.0**-7, 0.75 * 2.0**-7)
-    ]
-    if all(level.finite and abs(level.value - predicted) > LIMIT * (level.error + slack) for level in levels):
+
+    def line(t: float) -> tuple[float, float]:
+        return f(moved(far + t)), 0.0
+
+    first = slope(
+        line, f0, 2.0**-7, unit=f.unit, noise=found.noise, target=lambda v: 1e-6 * max(abs(v), abs(predicted)), levels=4
+    )
+    again = measure(line, f0, 0.75 * first.step, unit=f.unit, noise=found.noise)
+    if all(abs(m.value - predicted) > LIMIT * (m.error + slack) for m in (first, again)):
         message = (
             "the gradient is the same at another point, where it is wrong: it does not notice that the point moved"
         )
