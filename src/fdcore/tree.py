@@ -138,11 +138,20 @@ class Tree:
         self._root.read(other, vector, self.leaves, problems)
         return vector, problems
 
+    def pick(self, other: Any) -> list[Any]:
+        """Whatever a tree of this structure has in the place of each leaf; None where it has nothing."""
+        found: list[Any] = [None] * len(self.leaves)
+        self._root.pick(other, found)
+        return found
+
+    def assemble(self, arrays: Sequence[Any]) -> Any:
+        """Build a tree with one thing in the place of each leaf."""
+        return self._root.build(arrays)
+
     def dtypes(self, other: Any) -> list[np.dtype[Any] | None]:
         """The dtype of each leaf of a tree of this structure (None where there is no such leaf)."""
-        found: list[np.dtype[Any] | None] = [None] * len(self.leaves)
-        self._root.look(other, found)
-        return found
+        arrays = [None if part is None else as_numbers(part) for part in self.pick(other)]
+        return [None if array is None else array.dtype for array in arrays]
 
 
 def flatten(tree: Any) -> tuple[Vector, Tree]:
@@ -194,13 +203,13 @@ def entry_name(name: str, index: tuple[int, ...]) -> str:
 class _Node:
     """A node of the structure: builds a tree from arrays, and reads arrays from a tree."""
 
-    def build(self, arrays: Sequence[NDArray[Any]]) -> Any:
+    def build(self, arrays: Sequence[Any]) -> Any:
         raise NotImplementedError
 
     def read(self, other: Any, vector: Vector, leaves: tuple[Leaf, ...], problems: list[Problem]) -> None:
         raise NotImplementedError
 
-    def look(self, other: Any, found: list[np.dtype[Any] | None]) -> None:
+    def pick(self, other: Any, found: list[Any]) -> None:
         raise NotImplementedError
 
 
@@ -208,7 +217,7 @@ class _Array(_Node):
     def __init__(self, position: int) -> None:
         self.position = position
 
-    def build(self, arrays: Sequence[NDArray[Any]]) -> Any:
+    def build(self, arrays: Sequence[Any]) -> Any:
         return arrays[self.position]
 
     def read(self, other: Any, vector: Vector, leaves: tuple[Leaf, ...], problems: list[Problem]) -> None:
@@ -235,22 +244,21 @@ class _Array(_Node):
             problems.append(Problem("shape", leaf.name, message, (), array))
         vector[leaf.start : leaf.stop] = array.reshape(-1)
 
-    def look(self, other: Any, found: list[np.dtype[Any] | None]) -> None:
-        array = None if other is None else as_numbers(other)
-        found[self.position] = None if array is None else array.dtype
+    def pick(self, other: Any, found: list[Any]) -> None:
+        found[self.position] = other
 
 
 class _Static(_Node):
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def build(self, arrays: Sequence[NDArray[Any]]) -> Any:
+    def build(self, arrays: Sequence[Any]) -> Any:
         return self.value
 
     def read(self, other: Any, vector: Vector, leaves: tuple[Leaf, ...], problems: list[Problem]) -> None:
         pass
 
-    def look(self, other: Any, found: list[np.dtype[Any] | None]) -> None:
+    def pick(self, other: Any, found: list[Any]) -> None:
         pass
 
 
@@ -262,7 +270,7 @@ class _Container(_Node):
         self.name = name
         self.items = items
 
-    def build(self, arrays: Sequence[NDArray[Any]]) -> Any:
+    def build(self, arrays: Sequence[Any]) -> Any:
         values = {key: node.build(arrays) for key, node in self.items.items()}
         template = self.template
         if isinstance(template, dict) and type(template) is dict:
@@ -321,11 +329,11 @@ class _Container(_Node):
             if key not in self.items:
                 problems.append(Problem("extra", str(key), f"{here}: has {key!r}, which the parameters have not"))
 
-    def look(self, other: Any, found: list[np.dtype[Any] | None]) -> None:
+    def pick(self, other: Any, found: list[Any]) -> None:
         children = self._children(other) or {}
         for key, node in self.items.items():
             if key in children:
-                node.look(children[key], found)
+                node.pick(children[key], found)
 
 
 def _positions(node: _Node) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Gradient checks: is it wrong, where, and why."""
 
 from fdcore.check.gradient import check_gradient
+from fdcore.check.jacobian import check_hessian, check_jacobian, check_jvp, check_vjp
 from fdcore.check.relative import error_band, relative_error
 from fdcore.check.verdict import Diagnosis, Entry, GradientCheck, Note, Parameter, WrongGradientError
 
@@ -12,6 +13,10 @@ __all__ = [
     "Parameter",
     "WrongGradientError",
     "check_gradient",
+    "check_hessian",
+    "check_jacobian",
+    "check_jvp",
+    "check_vjp",
     "error_band",
     "relative_error",
 ]

@@ -381,7 +381,6 @@ _OPERATIONS: dict[str, tuple[str, Callable[[Vector, Vector], Vector]]] = {
     "x(1-x)": ("times x (1 - x), with x the parameter", lambda n, x: n * x * (1.0 - x)),
     "1-tanh**2": ("times 1 - tanh^2 of the parameter", lambda n, x: n / np.cosh(x) ** 2),
     "cosh**2": ("divided by 1 - tanh^2 of the parameter", lambda n, x: n * np.cosh(x) ** 2),
-    "sign(x)": ("times the sign of the parameter", lambda n, x: n * np.sign(x)),
     "n**2": ("squared", lambda n, x: n * n),
     "1/n": ("inverted", lambda n, x: 1.0 / n),
     "abs": ("without its sign", lambda n, x: np.abs(n)),
