@@ -36,13 +36,19 @@ cdef class Native:
     cdef readonly size_t address
     cdef public bint probed
 
-    def __init__(self, address, kind, *, user_data=0, owner=None, n=-1, m=-1, reentrant=True, batched=False):
+    def __init__(self, address, kind, *, user_data=0, owner=None, n=-1, m=-1, reentrant=True, batched=False,
+                 update=0):
         cdef int number = _kind_numbers.get(kind, FDC_KIND_COUNT)
         cdef uint32_t flags = (FDC_REENTRANT if reentrant else 0) | (FDC_BATCHED if batched else 0)
         cdef uintptr_t where = address
         cdef uintptr_t user = user_data
         if fdc_bridge_init(&self.bridge, <fdc_kind>number, <plain_fn>where, <void *>user, flags, &self.func):
             raise errors.SignatureError(f"no callback at address {address!r} with signature {kind!r}")
+        cdef uintptr_t update_address = update
+        if update_address:
+            if number != FDC_KIND_COUNT - 1:
+                raise errors.SignatureError(f"a coordinate update goes with the signature {KINDS[-1]!r}, not {kind!r}")
+            self.func.update = <fdc_update_fn>update_address
         self.address = address
         self.kind = kind
         self.owner = owner

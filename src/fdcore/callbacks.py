@@ -380,6 +380,7 @@ def native(
     signature: Any = None,
     user_data: Any = None,
     reentrant: bool = True,
+    update: Any = None,
 ) -> Native:
     """Wrap a native callback, saying what it cannot say itself.
 
@@ -398,6 +399,10 @@ def native(
         pointer, a ctypes or cffi structure or array (its address), or a capsule (its pointer).
     reentrant : bool, default True
         Whether several threads may run the callback at once. With False, it runs on the calling thread alone.
+    update : int, ctypes or cffi function, optional
+        The callback's coordinate update, an ``fdc_update_fn`` (see ``fdcore.h``) that gets the same `user_data`: what
+        moving single coordinates changes, so that a derivative costs a few evaluations instead of 2n. The callback
+        itself must have the last of the signatures, with six arguments.
 
     Returns
     -------
@@ -448,11 +453,25 @@ def native(
         _address(address),
         form,
         user_data=context,
-        owner=obj if user_data is None else (obj, user_data),
+        owner=obj if user_data is None and update is None else (obj, user_data, update),
         n=_size("n", n, fixed_n, form),
         m=_size("m", m, fixed_m, form),
         reentrant=bool(reentrant),
+        update=0 if update is None else _address(_function_address(update)),
     )
+
+
+def _function_address(function: Any) -> int:
+    """Address of a function whose signature is taken on trust."""
+    if _is_integer(function):
+        return operator.index(function)
+    kind: Any = type(function)
+    reader = _reader(kind)
+    if reader is _read_ctypes:
+        return int(_POINTER.unpack_from(function)[0])
+    if reader is _read_cffi:
+        return _cffi_address(function)
+    raise ArgumentTypeError(f"update must be an address, a ctypes or a cffi function, not {_describe(function)}")
 
 
 def _is_integer(obj: Any) -> bool:

@@ -30,8 +30,17 @@ cdef extern from "fdcore/fdcore.h" nogil:
         FDC_REENTRANT
         FDC_BATCHED
     ctypedef int (*fdc_fn)(ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, double *, void *) noexcept nogil
-    ctypedef int (*fdc_update_fn)(
-        ptrdiff_t, const double *, ptrdiff_t, double, ptrdiff_t, double *, void *) noexcept nogil
+    ctypedef struct fdc_update:
+        ptrdiff_t n
+        const double *x
+        ptrdiff_t first
+        ptrdiff_t cols
+        ptrdiff_t points
+        const double *delta
+        ptrdiff_t m
+        ptrdiff_t part
+        ptrdiff_t parts
+    ctypedef int (*fdc_update_fn)(const fdc_update *, double *, void *) noexcept nogil
     ctypedef int (*fdc_poll_fn)(void *) noexcept nogil
     ctypedef struct fdc_func:
         uint32_t version

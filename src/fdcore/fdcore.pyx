@@ -88,7 +88,10 @@ cdef extern from "internal.h" nogil:
     const char *fdc_status_message(fdc_status) noexcept
 
 cdef extern from "models.h" nogil:
-    fdc_fn fdc_model_find(const char *) noexcept
+    ctypedef struct fdc_model:
+        fdc_fn loss
+        fdc_update_fn update
+    const fdc_model *fdc_model_find(const char *) noexcept
 
 
 # ---- for other Cython modules ----------------------------------------------------------------------------------------
@@ -590,12 +593,12 @@ cdef class Engine:
         return nfev
 
 
-def model_address(str name):
-    """Address of the loss of that model, an fdc_fn; `fdcore.models` puts it together with the data."""
-    cdef uintptr_t address = <uintptr_t>fdc_model_find(name.encode())
-    if not address:
+def model_addresses(str name):
+    """Addresses of that model's loss, an fdc_fn, and its coordinate update, an fdc_update_fn or 0."""
+    cdef const fdc_model *model = fdc_model_find(name.encode())
+    if model == NULL:
         raise errors.ArgumentError(f"there is no model {name!r}")
-    return address
+    return <uintptr_t>model.loss, <uintptr_t>model.update
 
 
 def build_config():

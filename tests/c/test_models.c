@@ -42,13 +42,13 @@ static void test_values(void) {
         points[i] = uniform(&state);
     }
     for (int logistic = 0; X != NULL && logistic < 2; logistic++) {
-        const fdc_fn loss = fdc_model_find(logistic ? "logistic" : "linear");
+        const fdc_fn loss = fdc_model_find(logistic ? "logistic" : "linear")->loss;
         for (ptrdiff_t i = 0; i < ROWS; i++) {
             y[i] = logistic ? (double)(i % 2) : uniform(&state);
         }
         for (int intercept = 0; intercept < 2; intercept++) {
             for (ptrdiff_t cols = 1 - intercept; cols <= MAX_COLS; cols++) {
-                const fdc_regression data = {ROWS, cols, X + (ROWS * (MAX_COLS - cols)), y, 0.25, intercept};
+                const fdc_regression data = {ROWS, cols, X + (ROWS * (MAX_COLS - cols)), y, NULL, 0.25, intercept};
                 const ptrdiff_t n = cols + intercept;
                 CHECK(loss(2, n, points, 1, got, (void *)&data) == 0);
                 for (int k = 0; k < 2; k++) {
@@ -63,7 +63,7 @@ static void test_values(void) {
 
 static void test_extremes(void) {
     const double X[] = {1.0}, zero[] = {0.0}, one[] = {1.0};
-    const fdc_regression below = {1, 1, X, zero, 0.0, 0}, above = {1, 1, X, one, 0.0, 0};
+    const fdc_regression below = {1, 1, X, zero, NULL, 0.0, 0}, above = {1, 1, X, one, NULL, 0.0, 0};
     const double big = 1e300, small = -1e300, nan_ = NAN, inf = INFINITY;
     double got;
     CHECK(fdc_logistic_loss(1, 1, &big, 1, &got, (void *)&below) == 0 && got == 1e300);
@@ -78,7 +78,7 @@ static void test_extremes(void) {
 
 static void test_bad_arguments(void) {
     const double X[] = {1.0, 2.0}, y[] = {0.0}, x[] = {1.0, 1.0, 1.0};
-    const fdc_regression data = {1, 2, X, y, 0.0, 1};
+    const fdc_regression data = {1, 2, X, y, NULL, 0.0, 1};
     double got[2] = {7.0, 7.0};
     CHECK(fdc_linear_loss(1, 2, x, 1, got, (void *)&data) == FDC_ERR_ARGUMENT);
     CHECK(fdc_linear_loss(1, 3, x, 2, got, (void *)&data) == FDC_ERR_ARGUMENT);
@@ -191,9 +191,9 @@ static void test_network(void) {
 }
 
 static void test_find(void) {
-    CHECK(fdc_model_find("network") == fdc_network_loss);
-    CHECK(fdc_model_find("linear") == fdc_linear_loss);
-    CHECK(fdc_model_find("logistic") == fdc_logistic_loss);
+    CHECK(fdc_model_find("network")->loss == fdc_network_loss);
+    CHECK(fdc_model_find("linear")->loss == fdc_linear_loss);
+    CHECK(fdc_model_find("logistic")->loss == fdc_logistic_loss);
     CHECK(fdc_model_find("") == NULL);
     CHECK(fdc_model_find("Linear") == NULL);
 }

@@ -40,6 +40,11 @@ static inline int cancelled(fdc_worker *w)
     return --w->countdown <= 0 && w->polls ? look_for_signals(w) : fdc_atomic_load_int(&w->job->cancelled);
 }
 
+int fdc_cancelled(fdc_worker *w)
+{
+    return cancelled(w);
+}
+
 void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns)
 {
     const double pace = POLL_EVERY_NS / 8.0 / (evaluation_ns + 1.0);

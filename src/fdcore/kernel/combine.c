@@ -4,15 +4,6 @@
 #include <float.h>
 #include <math.h>
 
-/* A second copy of a loop for processors with AVX2, chosen when the library is loaded. Without contraction to fused
- * operations both give the same bits. Sanitizers cannot follow the choosing. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDE
-#endif
-
 /* Adding one to a full exponent, that of NaN and inf, carries into the top bit. */
 #define CARRIES(bits) (((bits) & UINT64_C(0x7ff0000000000000)) + UINT64_C(0x0010000000000000))
 
@@ -28,7 +19,7 @@ int fdc_finite(ptrdiff_t m, const double *values, ptrdiff_t stride)
 }
 
 /* out = (a - b) * factor, and whether all of it is finite: the loop that most Jacobians spend their time in. */
-WIDE static int scaled_difference(ptrdiff_t m, const double *restrict a, const double *restrict b, double factor,
+FDC_WIDE static int scaled_difference(ptrdiff_t m, const double *restrict a, const double *restrict b, double factor,
                                   double *restrict out)
 {
     uint64_t carry = 0;

@@ -348,8 +348,12 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
         }
         jb.f0 = own;
     }
-    workers = run_columns(&w);
-    fail = jb.first;
+    if (p->f->update != NULL && !p->is_complex && p->xslot == NULL) {
+        workers = fdc_run_updates(&w, &fail);
+    } else {
+        workers = run_columns(&w);
+        fail = jb.first;
+    }
     status = fail.status;
     if (status == FDC_OK && fdc_atomic_load_int(&jb.cancelled)) {
         status = FDC_ERR_CANCELLED;

@@ -3,18 +3,15 @@
 
 #include <string.h>
 
-fdc_fn fdc_model_find(const char *name) {
-    static const struct {
-        const char *name;
-        fdc_fn loss;
-    } models[] = {
-        {"linear", fdc_linear_loss},
-        {"logistic", fdc_logistic_loss},
-        {"network", fdc_network_loss},
+const fdc_model *fdc_model_find(const char *name) {
+    static const fdc_model models[] = {
+        {"linear", fdc_linear_loss, fdc_linear_update},
+        {"logistic", fdc_logistic_loss, fdc_logistic_update},
+        {"network", fdc_network_loss, NULL},
     };
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         if (strcmp(models[i].name, name) == 0) {
-            return models[i].loss;
+            return &models[i];
         }
     }
     return NULL;

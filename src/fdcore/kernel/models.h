@@ -5,22 +5,25 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "fdcore/fdcore.h"
+#include "internal.h"
 
 /* The data behind a linear predictor z_i = intercept + X[i] . coef. The parameters are laid out as
  * [intercept,] coef[0], ..., coef[cols - 1]. `fdcore/models/_base.py` builds the same struct in Python. */
 typedef struct fdc_regression {
     ptrdiff_t rows, cols;
-    const double *X; /* (rows, cols), row-major */
-    const double *y; /* (rows,) */
-    double l2;       /* the loss has l2 / 2 * sum(coef^2) added; the intercept is free */
+    const double *X;       /* (rows, cols), row-major */
+    const double *y;       /* (rows,) */
+    const double *largest; /* (cols,) largest |X| of each column */
+    double l2;             /* the loss has l2 / 2 * sum(coef^2) added; the intercept is free */
     int64_t intercept;
 } fdc_regression;
 
-/* Mean over the rows of (z - y)^2. */
+/* Mean over the rows of (z - y)^2, and what a coordinate changes in it. */
 int fdc_linear_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+int fdc_linear_update(const fdc_update *update, double *change, void *ctx);
 /* Mean over the rows of log(1 + exp(z)) - y z: the cross-entropy of the probability 1 / (1 + exp(-z)). */
 int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+int fdc_logistic_update(const fdc_update *update, double *change, void *ctx);
 
 /* A fully connected network, rows in and one loss out. Layer k has weights W_k (width[k + 1], width[k]), row-major, and
  * biases b_k; the parameters are the layers' one after the other, each with its biases before or after its weights.
@@ -46,8 +49,14 @@ typedef enum fdc_activation {
 
 int fdc_network_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
 
-/* The loss of that name ("linear", "logistic", "network"), or NULL. */
-fdc_fn fdc_model_find(const char *name);
+typedef struct fdc_model {
+    const char *name;
+    fdc_fn loss;
+    fdc_update_fn update; /* or NULL */
+} fdc_model;
+
+/* The model of that name ("linear", "logistic", "network"), or NULL. */
+const fdc_model *fdc_model_find(const char *name);
 
 /* A sum that carries what rounding took from it, so that its error does not grow with the number of terms. The error of
  * a loss is the floor under every numeric gradient of it. */
@@ -82,6 +91,34 @@ static inline double fdc_dot(ptrdiff_t n, const double *a, const double *b) {
         tail += a[i] * b[i];
     }
     return (((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]))) + tail;
+}
+
+/* The first row of a part, and the end of the part before. */
+static inline ptrdiff_t fdc_part_begin(ptrdiff_t rows, ptrdiff_t part, ptrdiff_t parts) {
+    return rows / parts * part + rows % parts * part / parts;
+}
+
+/* ---- series for small arguments ------------------------------------------------------------------------------- */
+
+/* What coordinate updates move by is small. Up to this size the following are correct to rounding, and loops over them
+ * vectorise. */
+#define FDC_SMALL 0.015625
+
+/* e^x - 1 */
+static inline double fdc_small_expm1(double x) {
+    double q = 1.0 / 5040.0;
+    q = q * x + 1.0 / 720.0;
+    q = q * x + 1.0 / 120.0;
+    q = q * x + 1.0 / 24.0;
+    q = q * x + 1.0 / 6.0;
+    q = q * x + 0.5;
+    return x + x * x * q;
+}
+
+/* log(1 + x) = 2 artanh(x / (2 + x)) */
+static inline double fdc_small_log1p(double x) {
+    const double s = x / (2.0 + x), w = s * s;
+    return 2.0 * s + 2.0 * s * w * (1.0 / 3.0 + w * (0.2 + w * (1.0 / 7.0)));
 }
 
 #endif

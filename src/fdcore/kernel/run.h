@@ -70,6 +70,9 @@ int fdc_combine(const fdc_job *job, const fdc_placement *at, const double *y, co
 /* `count` rows of x at once; y gets (count, m). */
 fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail);
 
+/* Whether the run is to stop; the calling thread's worker looks for signals now and then. */
+int fdc_cancelled(fdc_worker *w);
+
 /* When to look for signals next, given the time of one evaluation: reading the clock each time would show. */
 void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns);
 
@@ -87,5 +90,10 @@ void fdc_record(fdc_job *job, ptrdiff_t j, const fdc_placement *at, int finite);
 fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+
+/* ---- update.c ------------------------------------------------------------------------------------------------ */
+
+/* All columns from the callback's coordinate updates. Returns how many workers took part; `fail` has the status. */
+int fdc_run_updates(fdc_worker *w, fdc_failure *fail);
 
 #endif

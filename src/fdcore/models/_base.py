@@ -23,6 +23,7 @@ _REGRESSION = np.dtype(
         ("cols", np.intp),
         ("X", np.uintp),
         ("y", np.uintp),
+        ("largest", np.uintp),
         ("l2", np.float64),
         ("intercept", np.int64),
     ],
@@ -227,17 +228,19 @@ class Regression(Model):
         return np.hstack([np.ones((len(self._X), self._first)), self._X])
 
     def _make_native(self) -> Native:
-        rows, cols = self._X.shape
-        fields = (rows, cols, self._X.ctypes.data, self._y.ctypes.data, self._l2, self._first)
-        return native_loss(self._kernel, self.n, np.array([fields], _REGRESSION), (self._X, self._y))
+        largest = np.maximum(self._X.max(axis=0), -self._X.min(axis=0))
+        arrays = (self._X, self._y, largest)
+        fields = (*self._X.shape, *(array.ctypes.data for array in arrays), self._l2, self._first)
+        return native_loss(self._kernel, self.n, np.array([fields], _REGRESSION), arrays)
 
 
 def native_loss(kernel: str, n: int, data: Array, arrays: tuple[Array, ...]) -> Native:
     """The kernel's loss of that name, with the struct in `data`, which points into `arrays`."""
-    from fdcore.fdcore import Native, model_address
+    from fdcore.fdcore import Native, model_addresses
 
     kind = "int (ptrdiff_t, ptrdiff_t, double *, ptrdiff_t, double *, void *)"
-    return Native(model_address(kernel), kind, user_data=data.ctypes.data, owner=(data, arrays), n=n, m=1)
+    loss, update = model_addresses(kernel)
+    return Native(loss, kind, user_data=data.ctypes.data, owner=(data, arrays), n=n, m=1, update=update)
 
 
 def _named(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -34,27 +34,44 @@ typedef enum fdc_status {
 /* What became of one component (fdc_info.component); every value but FDC_AT_RULE says that the evaluation points are
  * not the ones the method asks for. */
 typedef enum fdc_component {
-    FDC_AT_RULE = 0,  /* the method's own points */
-    FDC_AT_SHRUNK,    /* same points, smaller step: bounds, or NaN/inf at the first points */
-    FDC_AT_FORWARD,   /* one-sided, x and above, same order */
-    FDC_AT_BACKWARD,  /* one-sided, x and below, same order */
+    FDC_AT_RULE = 0, /* the method's own points */
+    FDC_AT_SHRUNK,   /* same points, smaller step: bounds, or NaN/inf at the first points */
+    FDC_AT_FORWARD,  /* one-sided, x and above, same order */
+    FDC_AT_BACKWARD, /* one-sided, x and below, same order */
     FDC_COMPONENT_COUNT
 } fdc_component;
 
-typedef enum fdc_method {
-    FDC_FORWARD = 0,
-    FDC_BACKWARD,
-    FDC_CENTRAL,
-    FDC_METHOD_COUNT
-} fdc_method;
+typedef enum fdc_method { FDC_FORWARD = 0, FDC_BACKWARD, FDC_CENTRAL, FDC_METHOD_COUNT } fdc_method;
 
 /* The callback. `x` is (count, n), `y` is (count, m), both row-major; it fills y and returns 0. `count` is 1 unless
  * FDC_BATCHED is set. It must not write to x, nor keep x or y. */
 typedef int (*fdc_fn)(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
 
-/* Optional coordinate update (reserved: no fdcore function calls it yet). Fills y[0..m) with the value at
- * x + delta * e_j, given that the last full evaluation on this context was at x. */
-typedef int (*fdc_update_fn)(ptrdiff_t n, const double *x, ptrdiff_t j, double delta, ptrdiff_t m, double *y, void *ctx);
+/* Which changes a coordinate update is asked for. */
+typedef struct fdc_update {
+    ptrdiff_t n;
+    const double *x; /* (n,) the base point */
+    ptrdiff_t first; /* coordinates first, ..., first + cols - 1 are moved, one at a time */
+    ptrdiff_t cols;
+    ptrdiff_t points;    /* each to so many places: */
+    const double *delta; /* (points, cols) by how much; 0 where it does not matter */
+    ptrdiff_t m;
+    ptrdiff_t part;  /* the share that is asked for, */
+    ptrdiff_t parts; /* out of so many */
+} fdc_update;
+
+/* Optional, for a function that knows what moving one coordinate changes without evaluating all of itself: a sum over
+ * rows of data, a model with a linear predictor, a network. With it, n derivatives cost a few evaluations instead of
+ * 2n.
+ *
+ * Fills change (points, cols, m), row-major: change[(k * cols + c) * m + i] is this part's share of
+ *     f_i(x + delta[k * cols + c] * e_(first + c)) - f_i(x).
+ * The shares of all parts add up to the change; a sum over rows best gives part p the rows from rows * p / parts to
+ * rows * (p + 1) / parts, and a function that cannot be split gives all of it in part 0 and zeros in the others. Taking
+ * differences before summing makes the derivative more accurate than differences of f itself. A column's share may
+ * depend on nothing but what is asked: not on the columns beside it. Returns 0, or nonzero to stop. With FDC_REENTRANT
+ * it must be able to run on several threads at once. */
+typedef int (*fdc_update_fn)(const fdc_update *update, double *change, void *ctx);
 
 enum {
     FDC_REENTRANT = 1u, /* eval may run on several threads at once with the same ctx */

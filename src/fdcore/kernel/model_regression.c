@@ -1,0 +1,278 @@
+/* Losses of a linear predictor: linear regression (mean squared error) and logistic regression (cross-entropy).
+ *
+ * A coordinate update passes over X once, in row order: moving one coefficient moves z by delta * X[i][j], and the
+ * difference of a row's loss is formed before rows are added up. */
+#include "models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows that go through X together: sums are loaded and stored once for all of them, and where a row is so short that
+ * adding up partial sums would take most of the time, four chains of additions overlap instead. */
+enum { ROWS = 4, FEW = 24 };
+
+/* The predictor of `rows` <= ROWS rows from row i on. */
+static inline void predictors(const fdc_regression *data, const double *params, ptrdiff_t i, ptrdiff_t rows,
+                              double *z) {
+    const ptrdiff_t cols = data->cols;
+    const double *coef = params + (data->intercept ? 1 : 0), base = data->intercept ? params[0] : 0.0;
+    const double *x = data->X + i * cols;
+    if (rows < ROWS || cols >= FEW) {
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            z[r] = base + fdc_dot(cols, x + r * cols, coef);
+        }
+        return;
+    }
+    double z0 = 0.0, z1 = 0.0, z2 = 0.0, z3 = 0.0;
+    for (ptrdiff_t j = 0; j < cols; j++) {
+        z0 += x[j] * coef[j];
+        z1 += x[cols + j] * coef[j];
+        z2 += x[2 * cols + j] * coef[j];
+        z3 += x[3 * cols + j] * coef[j];
+    }
+    z[0] = base + z0;
+    z[1] = base + z1;
+    z[2] = base + z2;
+    z[3] = base + z3;
+}
+
+static int fits(const fdc_regression *data, ptrdiff_t n, ptrdiff_t m) {
+    return m == 1 && n == data->cols + (data->intercept ? 1 : 0);
+}
+
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
+
+FDC_WIDE static double loss(const fdc_regression *data, const double *params, int logistic) {
+    fdc_sum sum = {0.0, 0.0};
+    for (ptrdiff_t i = 0; i < data->rows; i += ROWS) {
+        const ptrdiff_t rows = data->rows - i < ROWS ? data->rows - i : ROWS;
+        double z[ROWS];
+        predictors(data, params, i, rows, z);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const double y = data->y[i + r], residual = z[r] - y;
+            /* log(1 + e^z) without overflow; for y of 0 or 1 the first two terms are exact, and one is often 0. */
+            fdc_sum_add(&sum, logistic ? (fmax(z[r], 0.0) - y * z[r]) + log1p(exp(-fabs(z[r]))) : residual * residual);
+        }
+    }
+    const double mean = fdc_sum_value(&sum) / (double)data->rows;
+    const double *coef = params + (data->intercept ? 1 : 0);
+    return data->l2 > 0.0 ? mean + 0.5 * data->l2 * fdc_dot(data->cols, coef, coef) : mean;
+}
+
+static int losses(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, const fdc_regression *data,
+                  int logistic) {
+    if (!fits(data, n, m)) {
+        return FDC_ERR_ARGUMENT;
+    }
+    for (ptrdiff_t k = 0; k < count; k++) {
+        y[k] = loss(data, x + k * n, logistic);
+    }
+    return 0;
+}
+
+int fdc_linear_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
+    return losses(count, n, x, m, y, ctx, 0);
+}
+
+int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
+    return losses(count, n, x, m, y, ctx, 1);
+}
+
+/* ---- coordinate updates ----------------------------------------------------------------------------------------- */
+
+/* A part of an update, sorted into the intercept and the coefficients. */
+typedef struct share {
+    const fdc_regression *data;
+    const fdc_update *update;
+    ptrdiff_t begin, end; /* rows */
+    ptrdiff_t skip;       /* 1: the first column is the intercept */
+    ptrdiff_t cols;       /* coefficients */
+    const double *X;      /* the first one's entry in row 0 */
+    const double *delta;  /* (points, update->cols) */
+    double *change;       /* (points, update->cols) */
+} share;
+
+static share share_of(const fdc_regression *data, const fdc_update *update, double *change) {
+    const ptrdiff_t skip = data->intercept && update->first == 0 && update->cols > 0;
+    memset(change, 0, (size_t)(update->points * update->cols) * sizeof *change);
+    return (share){data,
+                   update,
+                   fdc_part_begin(data->rows, update->part, update->parts),
+                   fdc_part_begin(data->rows, update->part + 1, update->parts),
+                   skip,
+                   update->cols - skip,
+                   data->X + (update->first + skip - (data->intercept ? 1 : 0)),
+                   update->delta,
+                   change};
+}
+
+/* From sums to the mean, and the penalty's change. */
+static void finish(const share *s) {
+    const fdc_update *u = s->update;
+    const double rows = (double)s->data->rows;
+    for (ptrdiff_t i = 0; i < u->points * u->cols; i++) {
+        s->change[i] /= rows;
+    }
+    for (ptrdiff_t k = 0; k < u->points && u->part == 0 && s->data->l2 > 0.0; k++) {
+        for (ptrdiff_t c = s->skip; c < u->cols; c++) {
+            const double d = u->delta[k * u->cols + c];
+            s->change[k * u->cols + c] += 0.5 * s->data->l2 * (d * (2.0 * u->x[u->first + c] + d));
+        }
+    }
+}
+
+/* (r + d)^2 - r^2 = d (2 r + d), of four rows at x that have 2 r in t. */
+static inline void linear_rows(ptrdiff_t cols, ptrdiff_t stride, const double *restrict x, const double *restrict t,
+                               const double *restrict delta, double *restrict sum) {
+    const double t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        const double d0 = delta[c] * x[c], d1 = delta[c] * x[stride + c];
+        const double d2 = delta[c] * x[2 * stride + c], d3 = delta[c] * x[3 * stride + c];
+        sum[c] += (d0 * (t0 + d0) + d1 * (t1 + d1)) + (d2 * (t2 + d2) + d3 * (t3 + d3));
+    }
+}
+
+FDC_WIDE static void linear_share(const share *s) {
+    const fdc_regression *data = s->data;
+    const ptrdiff_t stride = data->cols, width = s->update->cols, points = s->update->points;
+    const ptrdiff_t skip = s->skip, cols = s->cols;
+    for (ptrdiff_t i = s->begin; i < s->end; i += ROWS) {
+        const ptrdiff_t rows = s->end - i < ROWS ? s->end - i : ROWS;
+        const double *x = s->X + i * stride;
+        double twice[ROWS];
+        predictors(data, s->update->x, i, rows, twice);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            twice[r] = 2.0 * (twice[r] - data->y[i + r]);
+        }
+        for (ptrdiff_t k = 0; k < points; k++) {
+            const double *delta = s->delta + k * width + skip;
+            double *sum = s->change + k * width + skip;
+            for (ptrdiff_t r = 0; r < rows && skip; r++) {
+                sum[-1] += delta[-1] * (twice[r] + delta[-1]);
+            }
+            if (rows == ROWS) {
+                linear_rows(cols, stride, x, twice, delta, sum);
+                continue;
+            }
+            for (ptrdiff_t r = 0; r < rows; r++) {
+                for (ptrdiff_t c = 0; c < cols; c++) {
+                    const double d = delta[c] * x[r * stride + c];
+                    sum[c] += d * (twice[r] + d);
+                }
+            }
+        }
+    }
+}
+
+int fdc_linear_update(const fdc_update *update, double *change, void *ctx) {
+    const fdc_regression *data = ctx;
+    if (!fits(data, update->n, update->m)) {
+        return FDC_ERR_ARGUMENT;
+    }
+    const share s = share_of(data, update, change);
+    linear_share(&s);
+    finish(&s);
+    return 0;
+}
+
+/* A row of logistic regression. With s = +1 or -1 (the likelier class is then s z < 0), the loss is
+ * log(1 + e^(s z)) + linear z, and its change by a move e = s d is log1p(p (e^e - 1)) + linear s e, p = sigmoid(s z).
+ */
+typedef struct logistic_row {
+    double z, sign, p, linear;
+} logistic_row;
+
+static inline logistic_row logistic_row_of(double z, double y) {
+    const double sign = y > 0.5 ? -1.0 : 1.0, e = exp(-fabs(z));
+    const double p = (sign * z > 0.0 ? 1.0 : e) / (1.0 + e);
+    return (logistic_row){z, sign, p, sign * (y > 0.5 ? 1.0 - y : -y)};
+}
+
+static inline double logistic_change(const logistic_row *row, double d) {
+    const double e = row->sign * d;
+    return fdc_small_log1p(row->p * fdc_small_expm1(e)) + row->linear * e;
+}
+
+/* For moves of any size. */
+static double logistic_move(const logistic_row *row, double d) {
+    if (fabs(d) <= FDC_SMALL) {
+        return logistic_change(row, d);
+    }
+    const double from = row->sign * row->z, to = row->sign * (row->z + d);
+    return (fmax(to, 0.0) - fmax(from, 0.0)) + (log1p(exp(-fabs(to))) - log1p(exp(-fabs(from)))) +
+           row->linear * (row->sign * d);
+}
+
+FDC_WIDE static void logistic_share(const share *s) {
+    const ptrdiff_t stride = s->data->cols, width = s->update->cols;
+    double z[ROWS];
+    for (ptrdiff_t i = s->begin; i < s->end; i++) {
+        const ptrdiff_t ahead = (i - s->begin) % ROWS, left = s->end - i;
+        if (ahead == 0) {
+            predictors(s->data, s->update->x, i, left < ROWS ? left : ROWS, z);
+        }
+        const logistic_row row = logistic_row_of(z[ahead], s->data->y[i]);
+        const double *restrict x = s->X + i * stride;
+        for (ptrdiff_t k = 0; k < s->update->points; k++) {
+            const double *restrict delta = s->delta + k * width + s->skip;
+            double *restrict sum = s->change + k * width + s->skip;
+            if (s->skip) {
+                sum[-1] += logistic_change(&row, delta[-1]);
+            }
+            for (ptrdiff_t c = 0; c < s->cols; c++) {
+                sum[c] += logistic_change(&row, delta[c] * x[c]);
+            }
+        }
+    }
+}
+
+/* How far a column moves the predictor at the most. */
+static double reach(const share *s, ptrdiff_t k, ptrdiff_t c) {
+    const double largest = c < s->skip ? 1.0 : s->data->largest[s->update->first + c - (s->data->intercept ? 1 : 0)];
+    return fabs(s->update->delta[k * s->update->cols + c]) * largest;
+}
+
+int fdc_logistic_update(const fdc_update *update, double *change, void *ctx) {
+    const fdc_regression *data = ctx;
+    if (!fits(data, update->n, update->m)) {
+        return FDC_ERR_ARGUMENT;
+    }
+    share s = share_of(data, update, change);
+    const ptrdiff_t size = update->points * update->cols;
+    ptrdiff_t far = 0;
+    for (ptrdiff_t i = 0; i < size; i++) {
+        far += !(reach(&s, i / update->cols, i % update->cols) <= FDC_SMALL);
+    }
+    if (far == 0) {
+        logistic_share(&s);
+        finish(&s);
+        return 0;
+    }
+    /* Those that go far do not move in the fast loop, and are done one by one. */
+    double *near = malloc((size_t)size * sizeof *near);
+    if (near == NULL) {
+        return FDC_ERR_MEMORY;
+    }
+    for (ptrdiff_t i = 0; i < size; i++) {
+        near[i] = reach(&s, i / update->cols, i % update->cols) <= FDC_SMALL ? update->delta[i] : 0.0;
+    }
+    s.delta = near;
+    if (far < size) {
+        logistic_share(&s);
+    }
+    for (ptrdiff_t i = s.begin; i < s.end; i++) {
+        double z;
+        predictors(data, update->x, i, 1, &z);
+        const logistic_row row = logistic_row_of(z, data->y[i]);
+        for (ptrdiff_t j = 0; j < size; j++) {
+            const ptrdiff_t c = j % update->cols;
+            if (near[j] != update->delta[j]) {
+                const double x = c < s.skip ? 1.0 : s.X[i * data->cols + c - s.skip];
+                change[j] += logistic_move(&row, update->delta[j] * x);
+            }
+        }
+    }
+    free(near);
+    finish(&s);
+    return 0;
+}

@@ -1,0 +1,186 @@
+/* update.c - Jacobians from coordinate updates: the callback says what moving one coordinate changes, for many
+ * coordinates in one call, instead of evaluating itself again and again.
+ *
+ * The work is split into parts, a fixed number whatever the workers, and the shares of the parts are added in order:
+ * the result is bitwise the same for any number of workers. */
+#include "run.h"
+
+#include <float.h>
+#include <stdlib.h>
+
+#define PARTS 16
+#define FIRST_COLS 4096         /* columns of the first call, which is timed */
+#define PART_NS 20000000        /* what a call may take, so that Ctrl-C is heard */
+#define SHARES_BYTES (64 << 20) /* what the shares of one call may occupy */
+#define WORTH_THREADS_NS 300000 /* estimated work below which a second thread does not pay */
+
+typedef struct fdc_sweep {
+    fdc_worker *caller;
+    fdc_update what;   /* but for its part */
+    ptrdiff_t size;    /* of one share */
+    double *shares;    /* (PARTS, points, cols, m) */
+    ptrdiff_t next;    /* atomic: first part not claimed */
+    int failed;        /* atomic: some part has */
+    int status[PARTS]; /* what the callback returned */
+} fdc_sweep;
+
+static void parts(fdc_sweep *sweep, fdc_worker *w, ptrdiff_t end) {
+    const fdc_job *jb = sweep->caller->job;
+    for (;;) {
+        const ptrdiff_t part = fdc_atomic_fetch_add(&sweep->next, 1);
+        if (part >= end || fdc_atomic_load_int(&sweep->failed) ||
+            (w != NULL ? fdc_cancelled(w) : fdc_atomic_load_int(&jb->cancelled))) {
+            return;
+        }
+        fdc_update what = sweep->what;
+        what.part = part;
+        sweep->status[part] = jb->p->f->update(&what, sweep->shares + part * sweep->size, jb->p->f->ctx);
+        if (sweep->status[part] != 0) {
+            fdc_atomic_store_int(&sweep->failed, 1);
+        }
+    }
+}
+
+static void task(void *ctx, int index) {
+    fdc_sweep *sweep = ctx;
+    parts(sweep, index == 0 ? sweep->caller : NULL, PARTS);
+}
+
+static void on_cancel(void *ctx) {
+    fdc_sweep *sweep = ctx;
+    fdc_atomic_store_int(&sweep->caller->job->cancelled, 1);
+}
+
+/* All parts of one block of columns; learns how many workers pay (*workers <= 0 at first) and how long a part takes. */
+static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, int64_t *part_ns, fdc_failure *fail) {
+    const fdc_options *o = sweep->caller->job->o;
+    sweep->next = 0;
+    memset(sweep->status, 0, sizeof sweep->status);
+    const int64_t start = fdc_clock_ns();
+    fdc_set_pace(sweep->caller, start, PART_NS);
+    parts(sweep, sweep->caller, 1);
+    *part_ns = fdc_clock_ns() - start;
+    sweep->next = 1;
+    if (*workers <= 0) {
+        *workers = *part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : *workers < 0 ? -*workers : INT32_MAX;
+    }
+    if (*workers == 1 || o->pool == NULL || !(sweep->caller->job->p->f->flags & FDC_REENTRANT)) {
+        parts(sweep, sweep->caller, PARTS);
+    } else {
+        const int helped = fdc_pool_run(o->pool, *workers, task, sweep, o->poll, o->poll_ctx, on_cancel);
+        *took_part = helped > *took_part ? helped : *took_part;
+    }
+    for (int part = 0; part < PARTS; part++) {
+        if (sweep->status[part] != 0) {
+            fail->callback_status = sweep->status[part];
+            return fdc_fail(fail, FDC_ERR_CALLBACK, sweep->what.first, 0.0);
+        }
+    }
+    return fdc_atomic_load_int(&sweep->caller->job->cancelled)
+               ? fdc_fail(fail, FDC_ERR_CANCELLED, sweep->what.first, 0.0)
+               : FDC_OK;
+}
+
+/* Fills delta (points, cols). Columns that need another scheme, for the bounds' sake, do not move: they are evaluated
+ * in full later. */
+static fdc_status place(const fdc_job *jb, ptrdiff_t first, ptrdiff_t cols, double *delta, fdc_failure *fail) {
+    const fdc_problem *p = jb->p;
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        fdc_placement at;
+        const fdc_status status = fdc_place(p, jb->o, first + c, &at);
+        if (status != FDC_OK) {
+            return fdc_fail(fail, status, first + c, at.h);
+        }
+        for (int k = 0; k < p->scheme[0].npoints; k++) {
+            const double x = p->x[first + c];
+            const double d = at.scheme == &p->scheme[0] ? fdc_point(&at, jb->o, first + c, x, k) - x : 0.0;
+            if (at.scheme == &p->scheme[0] && d == 0.0) {
+                return fdc_fail(fail, FDC_ERR_STEP, first + c, at.h);
+            }
+            delta[k * cols + c] = d;
+        }
+    }
+    return FDC_OK;
+}
+
+/* From the shares to columns of the Jacobian. */
+static fdc_status finish(fdc_sweep *sweep, const double *zeros, fdc_failure *fail) {
+    fdc_worker *w = sweep->caller;
+    fdc_job *jb = w->job, changes = *jb;
+    const fdc_problem *p = jb->p;
+    const ptrdiff_t m = p->m, cols = sweep->what.cols;
+    changes.f0 = zeros; /* changes are counted from f(x) */
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        const ptrdiff_t j = sweep->what.first + c;
+        double *out = p->jac + j * p->col_stride, d[FDC_MAX_POINTS];
+        fdc_placement at;
+        int finite = 1;
+        (void)fdc_place(p, jb->o, j, &at);
+        if (at.scheme != &p->scheme[0]) {
+            const fdc_status status = fdc_column(w, j, &at, out, p->row_stride, &finite, fail);
+            if (status != FDC_OK) {
+                return status;
+            }
+        } else {
+            for (ptrdiff_t k = 0; k < p->scheme[0].npoints; k++) {
+                d[k] = sweep->what.delta[k * cols + c];
+                for (ptrdiff_t i = 0; i < m; i++) {
+                    const double *share = sweep->shares + (k * cols + c) * m + i;
+                    double sum = 0.0;
+                    for (ptrdiff_t part = 0; part < PARTS; part++) {
+                        sum += share[part * sweep->size];
+                    }
+                    w->y[k * m + i] = sum;
+                }
+            }
+            finite = fdc_combine(&changes, &at, w->y, d, out, p->row_stride);
+        }
+        fdc_record(jb, j, &at, finite);
+    }
+    return FDC_OK;
+}
+
+int fdc_run_updates(fdc_worker *w, fdc_failure *fail) {
+    fdc_job *jb = w->job;
+    const fdc_problem *p = jb->p;
+    const ptrdiff_t points = p->scheme[0].npoints, m = p->m > 0 ? p->m : 1;
+    const ptrdiff_t fitting = SHARES_BYTES / ((ptrdiff_t)sizeof(double) * PARTS * points) / m;
+    const ptrdiff_t most = fitting > 1 ? fitting : 1;
+    ptrdiff_t first = 0, wanted = FIRST_COLS, room = 0;
+    int workers = jb->o->workers, took_part = 1;
+    double *block = NULL, *zeros = calloc((size_t)m, sizeof *zeros);
+    fdc_status status = zeros != NULL ? FDC_OK : fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
+    while (status == FDC_OK && first < p->n) {
+        ptrdiff_t cols = p->n - first < wanted ? p->n - first : wanted;
+        cols = cols < most ? cols : most;
+        if (cols > room) {
+            free(block);
+            room = cols;
+            block = malloc((size_t)(room * points) * (size_t)(1 + PARTS * m) * sizeof *block);
+            if (block == NULL) {
+                status = fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
+                break;
+            }
+        }
+        fdc_sweep sweep = {.caller = w,
+                           .what = {p->n, p->x, first, cols, points, block, p->m, 0, PARTS},
+                           .size = points * cols * p->m,
+                           .shares = block + points * cols};
+        int64_t part_ns = 0;
+        status = place(jb, first, cols, block, fail);
+        if (status == FDC_OK) {
+            status = run(&sweep, &workers, &took_part, &part_ns, fail);
+        }
+        if (status == FDC_OK) {
+            w->nfev += points * cols;
+            status = finish(&sweep, zeros, fail);
+        }
+        first += cols;
+        /* Next, as many columns as a part does in its time: the result does not depend on it. */
+        wanted = (ptrdiff_t)((double)cols * (double)PART_NS / (double)(part_ns + PART_NS / 64));
+        wanted = wanted > 64 ? wanted : 64;
+    }
+    free(block);
+    free(zeros);
+    return took_part;
+}
