@@ -432,8 +432,12 @@ def native(
         kind: Any = type(obj)
         reader = _reader(kind)
         if reader is None:
-            recognise(obj)  # for its refusals
-            raise ArgumentTypeError(f"{_describe(obj)} is not native; pass a Python function to fdcore as it is")
+            made = recognise(obj)
+            if made is None:
+                raise ArgumentTypeError(f"{_describe(obj)} is not native; pass a Python function to fdcore as it is")
+            if (n, m, signature, user_data, reentrant) != (None, None, None, None, True):
+                raise ArgumentError(f"{_describe(obj)} has its sizes, signature and user data already; pass it alone")
+            return made
         reading = reader(obj)
     address, form, context = reading
     stated = None if signature is None else _kind_of_signature(signature)
@@ -509,8 +513,8 @@ def _size(name: str, value: Any, fixed: int, form: str) -> int:
 def probe(function: Native, x: NDArray[np.float64]) -> Any:
     """Evaluate a native callback once, and refuse it if Python code runs inside.
 
-    A callback that was handed over by its address, a cffi ``extern "Python"`` function or a numba function with an
-    object-mode block look native and are not: each evaluation takes the GIL, and their exceptions are lost.
+    A Python callback that was handed over by its address and a cffi ``extern "Python"`` function look native and are
+    not: each evaluation takes the GIL, and their exceptions are lost.
 
     Parameters
     ----------
@@ -535,7 +539,6 @@ def probe(function: Native, x: NDArray[np.float64]) -> Any:
         if event == "call":
             found.append(frame.f_code)
 
-    x = x.copy()  # code that writes to its input shall not reach the caller's
     before: Any = sys.getprofile()
     if before is not None and not callable(before):
         return function(x)  # a profiler written in C, which cannot be put back from here

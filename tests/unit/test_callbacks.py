@@ -375,6 +375,10 @@ def test_objects_that_bring_their_own_native() -> None:
     assert found is not None
     assert found(np.array([1.0, 2.0])) == 3.0
     assert recognise(found) is found
+    assert native(found) is found
+    assert native(model).address == found.address
+    with pytest.raises(ArgumentError, match="pass it alone"):
+        native(found, n=3)
     # Looked up on the type, as Python does for its own protocols.
     plain = Callable_()
     plain.__fdcore_native__ = model.__fdcore_native__  # type: ignore[attr-defined]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib.util
 import os
+import shutil
+import sys
 import weakref
 from collections.abc import Callable
 from ctypes import POINTER, c_double, c_int, c_ssize_t, c_void_p
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -305,6 +309,29 @@ def test_python_code_behind_an_address_is_refused() -> None:
             attempt(f, X)
 
 
+@pytest.mark.build
+@pytest.mark.slow
+def test_extern_python_of_cffi_is_refused(tmp_path: Path) -> None:
+    cffi = pytest.importorskip("cffi")
+    pytest.importorskip("setuptools")
+    if sys.platform == "win32" or shutil.which("cc") is None:
+        pytest.skip("needs a C compiler called cc")
+    builder = cffi.FFI()
+    builder.cdef('extern "Python" double hidden(int n, double *x, void *data);')
+    builder.set_source("_hidden", "")
+    spec = importlib.util.spec_from_file_location("_hidden", builder.compile(str(tmp_path)))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    @module.ffi.def_extern()  # type: ignore[untyped-decorator]
+    def hidden(n: int, x: Any, data: Any) -> float:
+        return float(x[0])
+
+    for function in (module.lib.hidden, module.ffi.addressof(module.lib, "hidden")):
+        with pytest.raises(fd.ArgumentTypeError, match=r"'hidden' .*pass the Python function itself"):
+            fd.gradient(function, X)
+
+
 def test_the_probe_costs_one_evaluation_once(library: ctypes.CDLL) -> None:
     f = fd.native(library.chain)
     first = fd.gradient(f, X, full_output=True).nfev
@@ -351,8 +378,6 @@ def test_the_library_of_a_cffi_function_stays_loaded(compile_c: Callable[[str], 
 
 
 def test_reference_counts_are_stable(library: ctypes.CDLL) -> None:
-    import sys
-
     function, data = library.scaled_chain, SCALE
     f = fd.native(function, user_data=data)
     fd.gradient(f, X)
