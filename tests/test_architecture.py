@@ -25,7 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "coerce errors",
         "_extras fdcore",
         "stencils tree",
-        "steps noise sparsity callbacks",
+        "selectors steps noise sparsity callbacks",
         "plan results",
         "curve differentiate directional second",
         "check",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
-from fdcore import models
+from fdcore import models, selectors
 from fdcore.callbacks import native
 from fdcore.check import (
     Diagnosis,
@@ -108,6 +108,7 @@ __all__ = [
     "models",
     "native",
     "relative_error",
+    "selectors",
     "stencil",
     "step_size_curve",
     "weights",

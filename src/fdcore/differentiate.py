@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ShapeError
 from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
+from fdcore.results import Result, Status
+from fdcore.selectors import Choice, StepPolicy
 from fdcore.tree import Tree, flatten
 
 Array = NDArray[np.float64]
@@ -36,7 +39,7 @@ def derivative(
     order: int = 1,
     method: str = "central",
     accuracy: int | None = None,
-    step: ArrayLike | None = None,
+    step: ArrayLike | StepPolicy | None = None,
     rel_step: ArrayLike | None = None,
     abs_step: ArrayLike | None = None,
     bounds: Any = None,
@@ -87,6 +90,18 @@ def derivative(
     """
     points = np.asarray(x)
     shape = points.shape
+    spent = 0
+    if isinstance(step, StepPolicy):
+        if order != 1:
+            raise ArgumentError(
+                "step selectors are for first derivatives; for a higher order give a number, or nothing"
+            )
+        chosen = [_choose(step, f, float(point), bounds, args, kwargs) for point in points.reshape(-1)]
+        if step.gives_value:
+            return _chosen(chosen, step, shape, full_output, out)
+        method, accuracy = _method_of(chosen), None
+        spent = sum(choice.nfev for choice in chosen)
+        step = np.array([choice.step for choice in chosen])
     settings: dict[str, Any] = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
     for name, value in settings.items():
         settings[name] = np.ravel(value) if np.ndim(value) > 1 else value
@@ -105,6 +120,7 @@ def derivative(
 
     if full_output:
         result = plan.full_at(vector, (), order)
+        result = replace(result, nfev=result.nfev + spent)
         value = result.value
         result = replace(
             result, **{name: shaped(getattr(result, name)) for name in ("value", "error", "step", "status")}
@@ -125,7 +141,7 @@ def gradient(
     *,
     method: str = "central",
     accuracy: int | None = None,
-    step: ArrayLike | None = None,
+    step: ArrayLike | StepPolicy | None = None,
     rel_step: ArrayLike | None = None,
     abs_step: ArrayLike | None = None,
     bounds: Any = None,
@@ -151,7 +167,8 @@ def gradient(
     accuracy : int, optional
         Order of the truncation error: 2, 4, 6 or 8 for central (2 by default), 1 to 8 for forward and backward (1).
     step, abs_step : float or (n,) array_like, optional
-        Absolute step, in the units of x.
+        Absolute step, in the units of x. `step` may also be a policy from `fdcore.selectors`, which looks at f first
+        and says which method its step is for.
     rel_step : float or (n,) array_like, optional
         Step relative to abs(x). By default the step is ``c * max(1, abs(x))`` with the c that balances truncation and
         rounding when f and its derivatives are of size one: 6.9e-6 for central, 2.1e-8 for forward.
@@ -197,20 +214,36 @@ def gradient(
     array([2., 4.])
     """
     flat, tree = _flat(x)
+    spent = 0
+    if isinstance(step, StepPolicy):
+        function = f if tree is None else _on_tree(f, tree, vectorized)
+        base = as_vector(flat)
+        chosen = [
+            _choose(step, _AlongAxis(function, base, j), float(base[j]), bounds, args, kwargs) for j in range(base.size)
+        ]
+        if step.gives_value:
+            return _chosen(chosen, step, base.shape if tree is None else tree, full_output, out)
+        method, accuracy = _method_of(chosen), None
+        spent = sum(choice.nfev for choice in chosen)
+        step = np.array([choice.step for choice in chosen])
     plan = Gradient(
         f if tree is None else _on_tree(f, tree, vectorized),
-        method=method, accuracy=accuracy, step=_flat_setting(step, tree), rel_step=_flat_setting(rel_step, tree),
-        abs_step=_flat_setting(abs_step, tree), bounds=_flat_bounds(bounds, tree), args=args, kwargs=kwargs,
+        method=method, accuracy=accuracy, step=_flat_setting(step, None if spent else tree),
+        rel_step=_flat_setting(rel_step, tree), abs_step=_flat_setting(abs_step, tree), bounds=_flat_bounds(bounds, tree), args=args, kwargs=kwargs,
         workers=workers, vectorized=vectorized,
     )  # fmt: skip
     if tree is None:
-        return _full(plan, as_vector(flat), (), out) if full_output else plan(flat, out=out)
+        if not full_output:
+            return plan(flat, out=out)
+        result = _full(plan, as_vector(flat), (), out)
+        return replace(result, nfev=result.nfev + spent)
     if out is not None:
         if not tree.is_array:
             raise ArgumentError("out needs x to be one array; for a tree, leave it out")
         _check_out(out, np.shape(x))
     if full_output:
         result = _full(plan, flat)
+        result = replace(result, nfev=result.nfev + spent)
         parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
         if out is not None:
             out[...] = parts["value"]
@@ -278,6 +311,63 @@ def jacobian(
     if full_output:
         return plan.full(x, out=out)
     return plan(x, out=out)
+
+
+class _AlongAxis:
+    """f as a function of component j of x alone."""
+
+    def __init__(self, f: Any, x: Array, j: int) -> None:
+        native = callbacks.recognise(f)
+        self.f, self.x, self.j = f if native is None else native, x, j
+
+    def __call__(self, t: float, *args: Any, **kwargs: Any) -> Any:
+        point = self.x.copy()
+        point[self.j] = t
+        return self.f(point, *args, **kwargs)
+
+
+def _choose(
+    policy: StepPolicy, f: Any, x: float, bounds: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> Choice:
+    if bounds is not None:
+        raise ArgumentError("step selectors look around x as far as they need to; they do not keep to bounds")
+    native = callbacks.recognise(f)
+    function = f if native is None else native
+
+    def line(t: float) -> float:
+        return float(np.asarray(function(t, *args, **(kwargs or {}))).item())
+
+    return policy.find(line, x)
+
+
+def _method_of(chosen: list[Choice]) -> str:
+    return chosen[0].method if chosen else "central"
+
+
+def _chosen(chosen: list[Choice], policy: StepPolicy, shape: Any, full_output: bool, out: Any) -> Any:
+    """Give derivatives that came with the choice of a step, in the shape or tree of x."""
+
+    def shaped(values: list[float]) -> Any:
+        array = np.array(values, dtype=np.float64)
+        if isinstance(shape, Tree):
+            return _unflat(array, shape)
+        return array.reshape(shape) if shape else array.item()
+
+    value = shaped([math.nan if choice.value is None else choice.value for choice in chosen])
+    if out is not None:
+        _check_out(out, np.shape(value))
+        out[...] = value
+        value = out
+    if not full_output:
+        return value
+    return Result(
+        value,
+        shaped([math.inf if choice.error is None else choice.error for choice in chosen]),
+        shaped([choice.step for choice in chosen]),
+        sum(choice.nfev for choice in chosen),
+        shaped([Status.RULE for _ in chosen]),
+        type(policy).__name__,
+    )
 
 
 def _flat(x: Any) -> tuple[Array, Tree | None]:
