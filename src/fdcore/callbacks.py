@@ -435,7 +435,7 @@ def native(
             made = recognise(obj)
             if made is None:
                 raise ArgumentTypeError(f"{_describe(obj)} is not native; pass a Python function to fdcore as it is")
-            if (n, m, signature, user_data, reentrant) != (None, None, None, None, True):
+            if not reentrant or any(value is not None for value in (n, m, signature, user_data)):
                 raise ArgumentError(f"{_describe(obj)} has its sizes, signature and user data already; pass it alone")
             return made
         reading = reader(obj)

@@ -378,7 +378,7 @@ def test_objects_that_bring_their_own_native() -> None:
     assert native(found) is found
     assert native(model).address == found.address
     with pytest.raises(ArgumentError, match="pass it alone"):
-        native(found, n=3)
+        native(found, user_data=np.zeros(3))
     # Looked up on the type, as Python does for its own protocols.
     plain = Callable_()
     plain.__fdcore_native__ = model.__fdcore_native__  # type: ignore[attr-defined]
