@@ -228,10 +228,17 @@ def gradient(
         step = np.array([choice.step for choice in chosen])
     plan = Gradient(
         f if tree is None else _on_tree(f, tree, vectorized),
-        method=method, accuracy=accuracy, step=_flat_setting(step, None if spent else tree),
-        rel_step=_flat_setting(rel_step, tree), abs_step=_flat_setting(abs_step, tree), bounds=_flat_bounds(bounds, tree), args=args, kwargs=kwargs,
-        workers=workers, vectorized=vectorized,
-    )  # fmt: skip
+        method=method,
+        accuracy=accuracy,
+        step=_flat_setting(step, None if spent else tree),
+        rel_step=_flat_setting(rel_step, tree),
+        abs_step=_flat_setting(abs_step, tree),
+        bounds=_flat_bounds(bounds, tree),
+        args=args,
+        kwargs=kwargs,
+        workers=workers,
+        vectorized=vectorized,
+    )
     if tree is None:
         if not full_output:
             return plan(flat, out=out)
@@ -305,9 +312,18 @@ def jacobian(
            [4., 0.]])
     """
     plan = Jacobian(
-        f, method=method, accuracy=accuracy, step=step, rel_step=rel_step, abs_step=abs_step, bounds=bounds, args=args,
-        kwargs=kwargs, workers=workers, vectorized=vectorized,
-    )  # fmt: skip
+        f,
+        method=method,
+        accuracy=accuracy,
+        step=step,
+        rel_step=rel_step,
+        abs_step=abs_step,
+        bounds=bounds,
+        args=args,
+        kwargs=kwargs,
+        workers=workers,
+        vectorized=vectorized,
+    )
     if full_output:
         return plan.full(x, out=out)
     return plan(x, out=out)
