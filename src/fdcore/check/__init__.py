@@ -3,12 +3,21 @@
 from fdcore.check.gradient import check_gradient
 from fdcore.check.jacobian import check_hessian, check_jacobian, check_jvp, check_vjp
 from fdcore.check.relative import error_band, relative_error
-from fdcore.check.verdict import Diagnosis, Entry, GradientCheck, Note, Parameter, WrongGradientError
+from fdcore.check.verdict import (
+    Diagnosis,
+    Entry,
+    GradientCheck,
+    GradientCheckError,
+    Note,
+    Parameter,
+    WrongGradientError,
+)
 
 __all__ = [
     "Diagnosis",
     "Entry",
     "GradientCheck",
+    "GradientCheckError",
     "Note",
     "Parameter",
     "WrongGradientError",

@@ -23,7 +23,7 @@ from fdcore.tree import Tree, flatten
 
 __all__ = ["check_gradient"]
 
-ELEMENTWISE = 10_000  # evaluations that may be spent where nothing is said
+ELEMENTWISE = 10_000  # evaluations up to which every entry is compared where nothing is said
 PROJECTED = 600
 
 
@@ -63,8 +63,8 @@ def check_gradient(
         and halves what fails down to single entries. ``"auto"`` is elementwise where the budget allows ten evaluations
         an entry.
     budget : int, optional
-        Evaluations of f that may be spent; what is left over when it is used up is "cannot tell". Default: 10 000
-        elementwise, 600 projected.
+        Evaluations of f that may be spent; what is left over when it is used up is "cannot tell". Default: 600
+        projected, as many as it takes elementwise.
     seed : int
         Of whatever is random in the check; the outcome is a function of it.
     only, exclude : str or sequence of str
@@ -126,7 +126,7 @@ def check_gradient(
         found.sizes = scales.x
         prober = Prober(objective, vector, found.f0, scales, found.noise)
         if mode == "elementwise":
-            _every_entry(prober, found, chosen, budget or (ELEMENTWISE if sample is None else 2**62), comparison)
+            _every_entry(prober, found, chosen, budget or 2**62, comparison)
         else:
             projector = Projector(prober, found.analytic, found.rounding, chosen, seed)
             _directions(projector, budget or PROJECTED, comparison)

@@ -18,6 +18,7 @@ __all__ = [
     "Diagnosis",
     "Entry",
     "GradientCheck",
+    "GradientCheckError",
     "Note",
     "Parameter",
     "Verdict",
@@ -30,8 +31,16 @@ WRONG: Verdict = "wrong"
 CANNOT_TELL: Verdict = "cannot tell"
 
 
-class WrongGradientError(FdcoreError, AssertionError):
-    """A checked gradient is not the derivative of its function; the message is the report."""
+class GradientCheckError(FdcoreError, AssertionError):
+    """A gradient check does not agree; the message is the report, `check` the check."""
+
+    def __init__(self, check: GradientCheck) -> None:
+        super().__init__(str(check))
+        self.check = check
+
+
+class WrongGradientError(GradientCheckError):
+    """A checked gradient is not the derivative of its function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +219,19 @@ class GradientCheck:
         """The same as JSON; NaN and infinity become the strings "nan", "inf" and "-inf"."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def to_html(self) -> str:
+        """A page that stands by itself: tables, and figures where matplotlib is installed. Needs Jinja2.
+
+        Raises
+        ------
+        MissingExtraError
+            Jinja2 is not installed: ``pip install 'fdcore[html]'``.
+        """
+        return str(self.forms["html"](self))
+
+    def _repr_html_(self) -> str:
+        return str(self.forms["fragment"](self))
+
     def raise_if_wrong(self) -> GradientCheck:
         """Raise `WrongGradientError` (an AssertionError) with the report if the verdict is "wrong".
 
@@ -219,5 +241,5 @@ class GradientCheck:
             Itself otherwise; "cannot tell" does not raise.
         """
         if self.verdict == WRONG:
-            raise WrongGradientError(str(self))
+            raise WrongGradientError(self)
         return self

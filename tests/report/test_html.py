@@ -1,0 +1,115 @@
+"""The HTML report: stands by itself, escapes everything, shows what the text shows."""
+
+from __future__ import annotations
+
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import fdcore as fd
+
+pytest.importorskip("jinja2")
+
+NASTY = "<script>alert('$x$')</script>&\"W"
+
+
+class Page(HTMLParser):
+    VOID = frozenset({"meta", "link", "path", "use", "image", "rect"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links, self.data = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [
+            v for k, v in attributes if k in ("src", "href", "xlink:href") and v and not v.startswith(("#", "data:"))
+        ]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.data.append(data)
+
+
+def check(factor=2.0, name=NASTY):
+    params = {name: np.arange(1.0, 7.0).reshape(2, 3), "b": np.ones(2)}
+
+    def grad(p):
+        g = {k: 3 * v**2 for k, v in p.items()}
+        g[name][1, 2] *= factor
+        return g
+
+    return fd.check_gradient(lambda p: float(sum(np.sum(v**3) for v in p.values())), grad, params)
+
+
+def test_page_stands_by_itself_and_is_well_formed():
+    text = check().to_html()
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert page.links == []
+    assert "script" not in page.tags
+    assert page.tags.count("figure") == 2
+    assert page.tags.count("svg") == 2
+
+
+def test_names_and_values_are_escaped_and_shown():
+    page = Page(check().to_html())
+    text = "".join(page.data)
+    assert f"{NASTY}[1, 2]" in text
+    assert "only entry [1, 2] is wrong" in text
+
+
+def test_same_rows_as_the_text():
+    for factor in (1.0, 2.0, np.nan):
+        result = check(factor, "W")
+        shown = "".join(Page(result.to_html()).data)
+        for line in str(result).splitlines():
+            if line.startswith(("W", "b ")):
+                assert all(cell in shown for cell in line.split())
+
+
+def test_page_is_the_same_each_time():
+    result = check()
+    assert result.to_html() == result.to_html()
+
+
+def test_notebooks_get_a_fragment():
+    text = check()._repr_html_()
+    page = Page(text)
+    assert "html" not in page.tags
+    assert "svg" not in page.tags
+    assert "table" in page.tags
+
+
+def test_without_jinja2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError):
+        check().to_html()
+    text = check()._repr_html_()
+    assert text.startswith("<pre>wrong: ")
+    assert "<script>" not in text
+
+
+def test_large_reports_stay_small():
+    x = np.linspace(1, 2, 900)
+    result = fd.check_gradient(lambda x: float(np.sum(x**2)), lambda x: 3 * x, x)
+    assert len(result.to_html()) < 600_000
+    assert "850 more" in result.to_html()
+
+
+def test_projected_and_empty_figures():
+    x = np.linspace(1, 2, 5000)
+    result = fd.check_gradient(lambda x: float(np.sum(x**2)), lambda x: 2 * x, x)
+    assert "svg" not in Page(result.to_html()).tags
