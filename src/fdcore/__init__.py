@@ -45,6 +45,7 @@ from fdcore.fdcore import build_config
 from fdcore.plan import Gradient, Jacobian
 from fdcore.results import Result, Status
 from fdcore.second import Hessian, hessian, hvp
+from fdcore.sparsity import color_columns, detect_sparsity
 from fdcore.stencils import Stencil, stencil, weights
 
 __version__ = "0.1.0"
@@ -98,7 +99,9 @@ __all__ = [
     "check_jacobian",
     "check_jvp",
     "check_vjp",
+    "color_columns",
     "derivative",
+    "detect_sparsity",
     "error_band",
     "get_include",
     "gradient",

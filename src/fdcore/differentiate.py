@@ -276,6 +276,7 @@ def jacobian(
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
+    sparsity: Any = None,
     full_output: bool = False,
     out: Array | None = None,
 ) -> Any:
@@ -292,17 +293,26 @@ def jacobian(
         As for `gradient`.
     vectorized : bool, default False
         f takes x of shape (k, n) and returns (k, m).
+    sparsity : "detect", pattern or (pattern, colours), optional
+        Which entries may be different from zero: a scipy.sparse matrix (all stored entries count, whatever their
+        value), a dense (m, n) mask, or ``(rows, columns, (m, n))``; columns that have no row in common are then
+        perturbed by the same evaluations. `colours` is a colour for each column, as `color_columns` gives; by default
+        columns are coloured in natural order, while the plan `Jacobian` takes the time for the best. "detect" finds the
+        pattern by `detect_sparsity` at x.
     out : (m, n) ndarray, optional
         float64 array that gets the result, in any memory order.
 
     Returns
     -------
-    (m, n) ndarray or Result
+    (m, n) ndarray, scipy.sparse matrix or Result
         ``J[i, j]`` is the derivative of f_i with respect to x_j. In column-major memory order unless `out` is given.
+        With `sparsity`: in CSC form if the pattern is, else in CSR form; a csr_matrix or csc_matrix for patterns of
+        that kind, else a csr_array or csc_array.
 
     Notes
     -----
-    Cost: n * accuracy + 1 evaluations. Errors are those of `gradient`.
+    Cost: n * accuracy + 1 evaluations; with `sparsity`, the number of colours instead of n. Errors are those of
+    `gradient`. A pattern that lacks an entry gives wrong values in its row, which `detect_sparsity` can guard against.
 
     Examples
     --------
@@ -323,6 +333,8 @@ def jacobian(
         kwargs=kwargs,
         workers=workers,
         vectorized=vectorized,
+        sparsity=sparsity,
+        order="natural",
     )
     if full_output:
         return plan.full(x, out=out)

@@ -6,13 +6,13 @@ native one (`Native`), the `Engine` that a plan runs, and the C functions that o
 
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 from cpython.ref cimport Py_DECREF, PyObject
 from libc.math cimport NAN, isfinite
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 import os
@@ -52,6 +52,22 @@ cdef extern from "internal.h" nogil:
         double rule
         double offset[16]
         double weight[16]
+    ctypedef struct fdc_pattern:
+        int32_t lines
+        int32_t width
+        const int32_t *start
+        const int32_t *index
+    ctypedef struct fdc_sparsity:
+        fdc_pattern rows
+        fdc_pattern columns
+        const int32_t *position
+        const uint8_t *entry_color
+        const int32_t *color
+        const int32_t *group_start
+        const int32_t *group
+        int32_t colors
+        double *work
+        ptrdiff_t work_size
     ctypedef struct fdc_problem:
         const fdc_func *f
         ptrdiff_t n
@@ -64,6 +80,7 @@ cdef extern from "internal.h" nogil:
         int nschemes
         int is_complex
         ptrdiff_t block_rows
+        const fdc_sparsity *sparsity
         double **xslot
     ctypedef enum fdc_kind:
         FDC_KIND_FULL
@@ -129,6 +146,7 @@ cdef const char *status_message(fdc_status status) noexcept nogil:
 
 include "arrays.pxi"
 include "callables.pxi"
+include "sparse.pxi"
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -145,6 +163,11 @@ cdef int _reraise() except -1:
 
 # More than the processors, so that any number of workers can be asked for; helpers start when first needed and sleep.
 cdef fdc_pool *_pool = fdc_pool_create(64)
+
+
+cdef int _thread_count(int workers) except -1:
+    """Threads that a run with this option may have."""
+    return workers if workers > 0 else -workers if workers < 0 else cpu_count()
 
 
 def cpu_count():
@@ -176,6 +199,9 @@ cdef class Engine:
     cdef readonly bint bounded
     cdef readonly bint vectorized
     cdef Caller spare               # the last run's, to be used again
+    cdef readonly Groups groups     # of a sparse Jacobian, or None
+    cdef object detect              # called with the first x and args, makes the groups; or None
+    cdef object spare_work          # the last sparse run's work array
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
                    bint is_complex, settings, bint bounded, probe):
@@ -313,6 +339,13 @@ cdef class Engine:
             c = Caller(f, self.mode, self.map, self.problem.is_complex)
         return c
 
+    cdef object take_work(self):
+        """The last run's work array, unless another run has taken it."""
+        with cython.critical_section(self):
+            work = self.spare_work
+            self.spare_work = None
+        return work
+
     cdef ptrdiff_t block_rows(self, ptrdiff_t n) noexcept:
         """Rows of a batch: what fits the second-level cache, or plenty where workers share them out."""
         cdef ptrdiff_t most = (64 << 20) if self.mode == MAPPED else (256 << 10)
@@ -335,6 +368,8 @@ cdef class Engine:
                     where = "at x itself"
                 elif info.displacement == 0.0:
                     where = f"in a block of points, the first of which perturb x[{j}]"
+                elif self.groups is not None and self.groups.others(j):
+                    where += f" and {self.groups.others(j)} more"
                 error.add_note(where if isinstance(error, errors.FdcoreError) else f"raised by f {where}")
                 raise
         failure = errors.status_error(
@@ -348,14 +383,20 @@ cdef class Engine:
                  double *bars=NULL) except -1:
         """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars."""
         cdef int status
+        cdef fdc_sparsity sparsity
+        cdef list work = []
         cdef ptrdiff_t wasted
         cdef Caller c
         cdef fdc_func func
         if self.native is not None:
+            if self.groups is not None:
+                sparsity = self.groups.with_work(p, _thread_count(o.workers), self.take_work(), work)
+                p.sparsity = &sparsity
             with nogil:
                 status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
             if status != FDC_OK:
                 self.fail(status, p, info)
+            self.spare_work = work[0] if work else None
             return 0
         c = self.caller(f)
         if self.mode == BLOCK or self.mode == MAPPED:
@@ -365,6 +406,9 @@ cdef class Engine:
             p.block_rows = 1
             func.flags = 0
         c.reserve(p.block_rows, p.n)
+        if self.groups is not None:
+            sparsity = self.groups.with_work(p, 1, self.take_work(), work)
+            p.sparsity = &sparsity
         c.precision = self.precision
         c.may_restart = not self.fixed_precision and not self.problem.is_complex
         func.version, func.update = FDC_ABI_VERSION, NULL
@@ -384,6 +428,8 @@ cdef class Engine:
             self.fail(status, p, info)
         with cython.critical_section(self):
             self.spare = c
+        self.spare = c
+        self.spare_work = work[0] if work else None
         return 0
 
     cdef int learn(self, double precision) except -1:
@@ -393,6 +439,18 @@ cdef class Engine:
             self.precision = precision
             self.options.precision = precision
         return 0
+
+    def use_groups(self, Groups groups):
+        """Make a sparse Jacobian by groups of columns from now on."""
+        if self.native is not None and self.native.n not in (-1, groups.n) or self.m not in (-1, groups.m):
+            raise errors.ShapeError(f"the pattern is ({groups.m}, {groups.n}), which does not fit {self.native or self.f!r}")
+        self.groups = groups
+        self.m = groups.m
+        self.detect = None
+
+    def detect_with(self, detect):
+        """Have the groups made when first called: ``detect(x, args)`` gives them and how many evaluations it took."""
+        self.detect = detect
 
     def base(self, x, args=()):
         """Evaluate f(x) once, at a vector x: learns how many values f has and how precise they are."""
@@ -424,7 +482,10 @@ cdef class Engine:
     def __call__(self, x, *args, out=None, f0=None):
         """Differentiate at the vector x; see the class."""
         cdef ptrdiff_t nfev
-        return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
+        if self.groups is None and self.detect is None:
+            return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
+        values = self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
+        return out if out is not None else self.groups.wrap(values)
 
     def evaluate(self, x, *, args=(), out=None, f0=None, double scale=1.0, step=None, component=None):
         """Differentiate at the vector x with all steps multiplied by `scale`.
@@ -442,6 +503,7 @@ cdef class Engine:
         cdef fdc_info info
         cdef Py_buffer source, target
         cdef ptrdiff_t extra = 0
+        cdef Groups groups
         memset(&info, 0, sizeof(info))
         memset(&source, 0, sizeof(source))
         memset(&target, 0, sizeof(target))
@@ -461,6 +523,14 @@ cdef class Engine:
                     f0 = first if f0 is None else f0
             elif args:
                 f = bind(f, args)
+            if self.detect is not None:
+                found, detected = self.detect(vector, args)
+                self.use_groups(found)
+                extra += detected
+                p.scheme = self.problem.scheme  # it may have learnt how precise f is
+                o.precision = self.options.precision
+            if self.groups is not None and self.groups.n != p.n:
+                raise errors.ShapeError(f"x has {p.n} components, and the pattern {self.groups.n} columns")
             if self.m < 0 and f0 is None:
                 f0 = self.base(vector, args)
                 extra = 1
@@ -481,7 +551,11 @@ cdef class Engine:
                 info.step = _data(step)
             if component is not None:
                 info.component = <uint8_t *>_data(component)
-            if out is not None:
+            groups = self.groups
+            if groups is not None:
+                result = _empty(groups.nnz) if out is None else groups.unwrap(out)
+                p.jac = _data(result)
+            elif out is not None:
                 result = out
                 _open_target(out, self.is_jacobian, &p, &target)
                 if _overlap(&target, &source):
@@ -500,7 +574,7 @@ cdef class Engine:
             if p.n:
                 self.run(&p, &o, &info, f)
             if self.problem.is_complex and not self.seen_analytic and p.n and p.m:
-                extra += self._check_analytic(f, vector, result, False)
+                extra += self._check_analytic(f, vector, result if groups is None else groups.wrap(result), False)
                 self.seen_analytic = True
         finally:
             PyBuffer_Release(&target)

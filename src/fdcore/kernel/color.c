@@ -11,115 +11,218 @@
 /* Above this many steps FDC_ORDER_BEST is content with one order. */
 #define BEST_WORK (UINT64_C(1) << 32)
 
-/* order: NULL for the natural one. Vertices of `color` that are not -1 stay as they are. forbidden (n + 2,) is indexed
- * by colour + 1, so that what is not coloured yet needs no branch; nothing is cleared, it holds who forbade it last. */
-static int32_t greedy(const fdc_pattern *columns, const fdc_pattern *rows, const int32_t *order, int32_t *color,
-                      int32_t *forbidden) {
-    int32_t n = columns->lines, colors = 0;
-    for (int32_t c = 0; c < n + 2; c++)
-        forbidden[c] = -1;
+/* What the greedy passes work on; `mask` holds, for each row, the colours its columns have. */
+typedef struct coloring {
+    const fdc_pattern *columns, *rows; /* rows: NULL until needed */
+    fdc_pattern made;                  /* rows, where the caller gave none */
+    int32_t *length;                   /* (m,) entries of each row */
+    int32_t bound;                     /* the longest row */
+    uint64_t work;                     /* sum of the squared lengths */
+    uint64_t *mask;                    /* (m,) or NULL: more than 64 colours are needed */
+    int32_t *forbidden;                /* (n + 2,) or NULL */
+    int32_t *block;
+} coloring;
+
+static void uncolor(int32_t *color, int32_t n) {
+    for (int32_t v = 0; v < n; v++) {
+        color[v] = -1;
+    }
+}
+
+/* With a set of bits for each row, a pass reads each entry twice and never a neighbour. Returns the number of colours,
+ * or -1 if 64 are not enough. order: NULL for the natural one. */
+static int32_t greedy_bits(const fdc_pattern *columns, const int32_t *order, int32_t *color, uint64_t *mask) {
+    const int32_t n = columns->lines;
+    int32_t colors = 0;
+    memset(mask, 0, (size_t)columns->width * sizeof *mask);
     for (int32_t t = 0; t < n; t++) {
-        int32_t v = order == NULL ? t : order[t];
-        if (color[v] < 0) {
-            for (int32_t k = columns->start[v]; k < columns->start[v + 1]; k++) {
-                int32_t w = columns->index[k];
-                for (int32_t l = rows->start[w]; l < rows->start[w + 1]; l++)
-                    forbidden[color[rows->index[l]] + 1] = v;
-            }
-            int32_t c = 1;
-            while (forbidden[c] == v)
-                c++;
-            color[v] = c - 1;
+        const int32_t v = order == NULL ? t : order[t];
+        const int32_t *begin = columns->index + columns->start[v], *end = columns->index + columns->start[v + 1];
+        uint64_t taken = 0;
+        for (const int32_t *w = begin; w < end; w++) {
+            taken |= mask[*w];
         }
-        if (color[v] >= colors) colors = color[v] + 1;
+        const uint64_t bit = ~taken & (taken + 1); /* the least that is free */
+        if (bit == 0) {
+            return -1;
+        }
+        for (const int32_t *w = begin; w < end; w++) {
+            mask[*w] |= bit;
+        }
+        int32_t c = 0;
+        while ((bit >> c) != 1) {
+            c++;
+        }
+        color[v] = c;
+        colors = c >= colors ? c + 1 : colors;
     }
     return colors;
 }
 
-static void uncolor(int32_t *color, int32_t n) {
-    for (int32_t v = 0; v < n; v++)
-        color[v] = -1;
+/* For any number of colours. Vertices of `color` that are not -1 stay as they are. forbidden is indexed by colour + 1,
+ * so that what is not coloured yet needs no branch; nothing is cleared, it holds who forbade it last. */
+static int32_t greedy_stamps(const fdc_pattern *columns, const fdc_pattern *rows, const int32_t *order, int32_t *color,
+                             int32_t *forbidden) {
+    const int32_t n = columns->lines;
+    int32_t colors = 0;
+    uncolor(forbidden, n + 2);
+    for (int32_t t = 0; t < n; t++) {
+        const int32_t v = order == NULL ? t : order[t];
+        if (color[v] < 0) {
+            for (int32_t k = columns->start[v]; k < columns->start[v + 1]; k++) {
+                const int32_t w = columns->index[k];
+                for (int32_t l = rows->start[w]; l < rows->start[w + 1]; l++) {
+                    forbidden[color[rows->index[l]] + 1] = v;
+                }
+            }
+            int32_t c = 1;
+            while (forbidden[c] == v) {
+                c++;
+            }
+            color[v] = c - 1;
+        }
+        colors = color[v] >= colors ? color[v] + 1 : colors;
+    }
+    return colors;
 }
 
 /* A row that makes up most of the work forces as many colours as it has entries. Giving them out here, one each, keeps
  * an arrow-shaped matrix from costing n^2. */
-static void seed_dominant_row(const fdc_pattern *rows, uint64_t work, int32_t *color) {
-    for (int32_t w = 0; w < rows->lines; w++) {
-        uint64_t length = (uint64_t)(rows->start[w + 1] - rows->start[w]);
-        if (length < 1024 || length * length <= work / 2) continue;
-        int32_t c = 0;
-        for (int32_t l = rows->start[w]; l < rows->start[w + 1]; l++)
-            color[rows->index[l]] = c++;
+static void seed_dominant_row(const coloring *x, int32_t *color) {
+    const uint64_t longest = (uint64_t)x->bound;
+    if (x->bound < 1024 || longest * longest <= x->work / 2) {
         return;
     }
+    int32_t w = 0, c = 0;
+    while (x->length[w] != x->bound) {
+        w++;
+    }
+    for (int32_t l = x->rows->start[w]; l < x->rows->start[w + 1]; l++) {
+        color[x->rows->index[l]] = c++;
+    }
+}
+
+/* Sees to it that there are rows and stamps; 0 when out of memory. */
+static int have_rows(coloring *x) {
+    const fdc_pattern *columns = x->columns;
+    if (x->rows == NULL) {
+        const size_t m = (size_t)columns->width, nnz = (size_t)columns->start[columns->lines];
+        x->block = fdc_array(m + 1 + nnz, sizeof *x->block);
+        if (x->block == NULL) {
+            return 0;
+        }
+        (void)fdc_pattern_transpose(columns, x->block, x->block + m + 1, NULL);
+        x->made = (fdc_pattern){columns->width, columns->lines, x->block, x->block + m + 1};
+        x->rows = &x->made;
+    }
+    if (x->forbidden == NULL) {
+        x->forbidden = fdc_array((size_t)columns->lines + 2, sizeof *x->forbidden);
+    }
+    return x->forbidden != NULL;
+}
+
+/* Colours in the given order; -1 when out of memory. */
+static int32_t greedy(coloring *x, const int32_t *order, int32_t *color) {
+    if (x->bound <= 64) {
+        if (x->mask == NULL) {
+            x->mask = fdc_array((size_t)x->columns->width, sizeof *x->mask);
+        }
+        const int32_t colors = x->mask == NULL ? -1 : greedy_bits(x->columns, order, color, x->mask);
+        if (colors >= 0) {
+            return colors;
+        }
+    }
+    if (!have_rows(x)) {
+        return -1;
+    }
+    uncolor(color, x->columns->lines);
+    if (order == NULL) {
+        seed_dominant_row(x, color);
+    }
+    return greedy_stamps(x->columns, x->rows, order, color, x->forbidden);
 }
 
 /* How often "best" recolours by classes, from the last colour to the first, once the orders are through. */
 #define REFINEMENTS 4
 
-/* Colours with every order into `trial` and keeps the best in `color`. */
-static int32_t improve(const fdc_pattern *columns, const fdc_pattern *rows, fdc_orderer *orderer, int32_t bound,
-                       int32_t *forbidden, int32_t *trial, int32_t *color, int32_t count, fdc_order *used) {
+/* Colours with every order into `trial` and keeps the best in `color`; -1 when out of memory. */
+static int32_t improve(coloring *x, fdc_orderer *orderer, int32_t *trial, int32_t *color, int32_t count,
+                       fdc_order *used) {
     static const fdc_order candidates[] = {FDC_ORDER_SATURATION, FDC_ORDER_SMALLEST_LAST, FDC_ORDER_INCIDENCE_DEGREE,
                                            FDC_ORDER_LARGEST_FIRST};
-    int32_t n = columns->lines;
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates && count > bound; i++) {
-        uncolor(trial, n);
-        int32_t found = greedy(columns, rows, fdc_orderer_make(orderer, candidates[i]), trial, forbidden);
-        if (found < count) {
-            memcpy(color, trial, (size_t)n * sizeof *color);
-            count = found;
-            *used = candidates[i];
+    const size_t bytes = (size_t)x->columns->lines * sizeof *color;
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates + REFINEMENTS && count > x->bound; i++) {
+        const int by_order = i < sizeof candidates / sizeof *candidates;
+        const int32_t found =
+            greedy(x, by_order ? fdc_orderer_make(orderer, candidates[i]) : fdc_orderer_by_class(orderer, color, count),
+                   trial);
+        if (found < 0) {
+            return -1;
         }
-    }
-    for (int i = 0; i < REFINEMENTS && count > bound; i++) {
-        const int32_t *order = fdc_orderer_by_class(orderer, color, count);
-        uncolor(color, n);
-        count = greedy(columns, rows, order, color, forbidden);
+        if (found < count || !by_order) { /* a refinement with as many colours may make room for the next */
+            memcpy(color, trial, bytes);
+            *used = by_order ? candidates[i] : *used;
+            count = found;
+        }
     }
     return count;
 }
 
 fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows, fdc_order order, int32_t *color,
                              int32_t *count, fdc_order *used) {
-    int32_t n = columns->lines;
+    const int32_t n = columns->lines, m = columns->width;
     *count = 0;
-    if ((int)order < 0 || order >= FDC_ORDER_COUNT || columns->width != rows->lines || rows->width != n ||
-        n > INT32_MAX - 2)
+    if ((int)order < 0 || order >= FDC_ORDER_COUNT || n > INT32_MAX - 2 || m > INT32_MAX - 2 ||
+        (rows != NULL && (m != rows->lines || rows->width != n))) {
         return FDC_ERR_ARGUMENT;
+    }
     fdc_status status = FDC_ERR_MEMORY;
     fdc_order kept = order == FDC_ORDER_BEST ? FDC_ORDER_NATURAL : order;
     fdc_orderer *orderer = NULL;
-    const int32_t *sequence = NULL;
     int32_t *trial = NULL;
-    int32_t *forbidden = fdc_array((size_t)n + 2, sizeof *forbidden);
-    if (forbidden == NULL) goto cleanup;
-    uint64_t work = 0;
-    for (int32_t w = 0; w < rows->lines; w++) {
-        uint64_t length = (uint64_t)(rows->start[w + 1] - rows->start[w]);
-        work += length * length;
+    coloring x = {.columns = columns, .rows = rows};
+    x.length = fdc_array((size_t)m, sizeof *x.length);
+    if (x.length == NULL) {
+        goto cleanup;
     }
-    uncolor(color, n);
-    if (kept == FDC_ORDER_NATURAL) {
-        seed_dominant_row(rows, work, color);
-    } else {
-        orderer = fdc_orderer_create(columns, rows);
-        if (orderer == NULL) goto cleanup;
-        sequence = fdc_orderer_make(orderer, kept);
+    memset(x.length, 0, (size_t)m * sizeof *x.length);
+    for (int32_t k = 0; k < columns->start[n]; k++) {
+        x.length[columns->index[k]]++;
     }
-    *count = greedy(columns, rows, sequence, color, forbidden);
-    int32_t bound = fdc_pattern_longest(rows);
-    if (order == FDC_ORDER_BEST && *count > bound && work <= BEST_WORK) {
+    for (int32_t w = 0; w < m; w++) {
+        const uint64_t length = (uint64_t)x.length[w];
+        x.bound = x.length[w] > x.bound ? x.length[w] : x.bound;
+        x.work += length * length;
+    }
+    if (kept != FDC_ORDER_NATURAL) {
+        orderer = have_rows(&x) ? fdc_orderer_create(columns, x.rows) : NULL;
+        if (orderer == NULL) {
+            goto cleanup;
+        }
+    }
+    *count = greedy(&x, orderer == NULL ? NULL : fdc_orderer_make(orderer, kept), color);
+    if (order == FDC_ORDER_BEST && *count > x.bound && x.work <= BEST_WORK) {
         trial = fdc_array((size_t)n, sizeof *trial);
-        orderer = fdc_orderer_create(columns, rows);
-        if (trial == NULL || orderer == NULL) goto cleanup;
-        *count = improve(columns, rows, orderer, bound, forbidden, trial, color, *count, &kept);
+        orderer = have_rows(&x) ? fdc_orderer_create(columns, x.rows) : NULL;
+        if (trial == NULL || orderer == NULL) {
+            goto cleanup;
+        }
+        *count = improve(&x, orderer, trial, color, *count, &kept);
     }
-    if (used != NULL) *used = kept;
+    if (*count < 0) {
+        *count = 0;
+        goto cleanup;
+    }
+    if (used != NULL) {
+        *used = kept;
+    }
     status = FDC_OK;
 cleanup:
     fdc_orderer_destroy(orderer);
     free(trial);
-    free(forbidden);
+    free(x.length);
+    free(x.mask);
+    free(x.forbidden);
+    free(x.block);
     return status;
 }

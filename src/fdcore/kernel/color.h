@@ -39,9 +39,10 @@ fdc_status fdc_pattern_transpose(const fdc_pattern *p, int32_t *start, int32_t *
 int32_t fdc_pattern_longest(const fdc_pattern *p);
 
 /* Colours columns so that two of the same colour share no row (distance-2 colouring of the columns): color (columns,)
- * gets 0 .. *count - 1. `columns` and `rows` are one matrix in both forms; exchange them to colour rows instead. A
- * column without entries has colour 0. used, if not NULL: the order whose colouring it is. Time: the sum over rows of
- * squared entries, for each order tried; FDC_ORDER_BEST tries only one where that sum is above 2^32. */
+ * gets 0 .. *count - 1. `columns` and `rows` are one matrix in both forms; rows may be NULL, it is made if needed.
+ * Exchange them to colour rows instead. A column without entries has colour 0. used, if not NULL: the order whose
+ * colouring it is. Time: natural order and up to 64 colours, the number of entries; else the sum over rows of squared
+ * entries, for each order tried; FDC_ORDER_BEST tries only one where that sum is above 2^32. */
 fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows, fdc_order order, int32_t *color,
                              int32_t *count, fdc_order *used);
 

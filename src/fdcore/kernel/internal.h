@@ -2,7 +2,7 @@
 #ifndef FDCORE_INTERNAL_H
 #define FDCORE_INTERNAL_H
 
-#include "fdcore/fdcore.h"
+#include "color.h"
 
 /* A second copy of a loop for processors with AVX2, chosen when the library is loaded. Without contraction to fused
  * operations both give the same bits. Sanitizers cannot follow the choosing. */
@@ -63,6 +63,20 @@ fdc_status fdc_scheme_first(fdc_method method, int accuracy, double precision, f
 
 /* ---- jacobian.c ---------------------------------------------------------------------------------------------- */
 
+/* A sparse Jacobian to be made by groups of columns: jac gets the values of the stored entries in the order of `rows`
+ * or, where rows.start is NULL, of `columns`. */
+typedef struct fdc_sparsity {
+    fdc_pattern rows, columns;    /* (m, n) and (n, m) */
+    const int32_t *position;      /* (nnz,) where the entries of columns are in rows; NULL where rows.start is */
+    const uint8_t *entry_color;   /* (nnz,) in the order of rows; NULL where that is, or with more than 256 colours */
+    const int32_t *color;         /* (n,) of each column */
+    const int32_t *group_start;   /* (colors + 1,) */
+    const int32_t *group;         /* columns that have entries, by colour */
+    int32_t colors;
+    double *work;                 /* work_size doubles for the run alone, or NULL: it is allocated */
+    ptrdiff_t work_size;          /* fdc_sparse_work() is enough */
+} fdc_sparsity;
+
 /* All that a run needs besides the options. */
 typedef struct fdc_problem {
     const fdc_func *f;
@@ -74,9 +88,13 @@ typedef struct fdc_problem {
     int nschemes;          /* 1 (no retreat to another side) or 3 */
     int is_complex;        /* x is passed on as n (real, imaginary) pairs and perturbed along the imaginary axis */
     ptrdiff_t block_rows;  /* most rows of a batched call; 0: as many as fill 256 KiB */
+    const fdc_sparsity *sparsity; /* or NULL: a dense Jacobian */
     double **xslot;        /* where the serial run's x lives, if the caller owns it: block_rows * n doubles (pairs when
                               complex). The callback may move it: the slot is read again after each evaluation. */
 } fdc_problem;
+
+/* Doubles that a sparse run works on with so many threads, or -1 if that is too many to count. */
+ptrdiff_t fdc_sparse_work(const fdc_problem *problem, int workers);
 
 fdc_status fdc_run(const fdc_problem *problem, const fdc_options *options, fdc_info *info);
 

@@ -21,7 +21,7 @@ static int multiply(ptrdiff_t a, ptrdiff_t b, ptrdiff_t *product)
     return 1;
 }
 
-static void fill_row(const fdc_job *jb, double *row)
+void fdc_fill_row(const fdc_job *jb, double *row)
 {
     if (!jb->p->is_complex) {
         memcpy(row, jb->p->x, (size_t)jb->p->n * sizeof *row);
@@ -54,13 +54,12 @@ static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
     w->tile = tiled ? w->y + y_size : NULL;
     w->x = shared ? jb->p->xslot : &w->own_x;
     for (ptrdiff_t row = 0; row < jb->rows; row++) {
-        fill_row(jb, *w->x + row * jb->width);
+        fdc_fill_row(jb, *w->x + row * jb->width);
     }
     return FDC_OK;
 }
 
-/* Entries that no later perturbation looked at again may still have been written to. */
-static fdc_status unchanged(const fdc_worker *w, fdc_failure *fail)
+fdc_status fdc_unchanged(const fdc_worker *w, fdc_failure *fail)
 {
     const fdc_job *jb = w->job;
     for (ptrdiff_t row = 0; row < jb->rows; row++) {
@@ -110,7 +109,7 @@ static void work(fdc_worker *w, ptrdiff_t end)
             return;
         }
     }
-    if (unchanged(w, &fail) != FDC_OK) {
+    if (fdc_unchanged(w, &fail) != FDC_OK) {
         report(jb, &fail);
     }
 }
@@ -175,8 +174,7 @@ static fdc_status retreat(fdc_worker *w, ptrdiff_t j, fdc_failure *fail)
     return fdc_fail(fail, FDC_ERR_NONFINITE, j, first.h);
 }
 
-/* f(x) into f0. */
-static fdc_status base_value(fdc_worker *w, double *f0, fdc_failure *fail)
+fdc_status fdc_base_value(fdc_worker *w, double *f0, fdc_failure *fail)
 {
     fdc_status status = fdc_evaluate(w, 1, f0, fail);
     if (status == FDC_OK && !fdc_finite(w->job->p->m, f0, 1)) {
@@ -189,7 +187,7 @@ static fdc_status retreat_all(fdc_worker *w, double *f0, fdc_failure *fail)
 {
     fdc_job *jb = w->job;
     if (jb->f0 == NULL) {
-        const fdc_status status = base_value(w, f0, fail);
+        const fdc_status status = fdc_base_value(w, f0, fail);
         if (status != FDC_OK) {
             return status;
         }
@@ -205,7 +203,7 @@ static fdc_status retreat_all(fdc_worker *w, double *f0, fdc_failure *fail)
             }
         }
     }
-    return unchanged(w, fail);
+    return fdc_unchanged(w, fail);
 }
 
 /* ---- a run --------------------------------------------------------------------------------------------------- */
@@ -286,6 +284,9 @@ static int run_columns(fdc_worker *w)
 
 fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
 {
+    if (p->sparsity != NULL) {
+        return fdc_run_sparse(p, o, info);
+    }
     fdc_job jb;
     fdc_worker w;
     fdc_failure fail = {FDC_OK, -1, 0.0, 0};
@@ -342,7 +343,7 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
         goto cleanup;
     }
     if (jb.f0 == NULL && needs_center(p, o)) {
-        status = base_value(&w, own, &fail);
+        status = fdc_base_value(&w, own, &fail);
         if (status != FDC_OK) {
             goto cleanup;
         }

@@ -55,6 +55,34 @@ static inline int fdc_same_bits(double a, double b)
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
+/* The top bit is set for NaN and inf: adding one to a full exponent carries into it. For sums of bits in loops. */
+static inline uint64_t fdc_carry(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & UINT64_C(0x7ff0000000000000)) + UINT64_C(0x0010000000000000);
+}
+
+/* ---- jacobian.c ---------------------------------------------------------------------------------------------- */
+
+/* x into a row of a worker. */
+void fdc_fill_row(const fdc_job *job, double *row);
+
+/* f(x) into f0. */
+fdc_status fdc_base_value(fdc_worker *w, double *f0, fdc_failure *fail);
+
+/* FDC_ERR_MUTATED if a worker's x has come to differ: entries that no later perturbation looked at again may still have
+ * been written to. */
+fdc_status fdc_unchanged(const fdc_worker *w, fdc_failure *fail);
+
+/* Work that is worth a second thread. */
+#define FDC_WORTH_THREADS_NS 300000
+
+/* ---- sparse_jacobian.c --------------------------------------------------------------------------------------- */
+
+/* What fdc_run does where problem->sparsity is given. */
+fdc_status fdc_run_sparse(const fdc_problem *problem, const fdc_options *options, fdc_info *info);
+
 /* ---- combine.c ----------------------------------------------------------------------------------------------- */
 
 /* Whether all m values are finite. */
