@@ -130,8 +130,23 @@ cdef class Caller:
         self.n = n
         return 0
 
+    cdef inline bint intact(self) noexcept:
+        """Whether the array is still the one that was made, its values aside."""
+        cdef fdc_ndarray *a = <fdc_ndarray *><PyObject *>self.array
+        cdef int ndim = 2 if self.mode == BLOCK else 1
+        return (
+            a.data == <char *>self.data and a.nd == ndim and a.shape[ndim - 1] == self.n
+            and a.strides[ndim - 1] == (16 if self.is_complex else 8)
+            and a.dtype == <PyObject *>(_complex128 if self.is_complex else _float64)
+        )
+
     cdef inline int release(self) except -1:
         """After an evaluation: if somebody kept the array, they keep it, and the kernel gets a copy."""
+        if _known_layout and not self.intact():
+            self.array = None
+            raise errors.InputMutatedError(
+                "f changed the shape, the type or the memory of its argument in place; have f work on a copy, x.copy()"
+            )
         if Py_REFCNT(self.array) == self.references:
             return 0
         cdef double *old = self.data

@@ -6,7 +6,6 @@ import functools
 import gc
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -230,20 +229,39 @@ def test_writing_into_the_kept_argument_of_an_earlier_call() -> None:
     np.testing.assert_allclose(fd.gradient(f, X, step=STEP), EXACT, atol=ROUNDING)
 
 
-def test_resizing_or_freezing_the_argument() -> None:
+def test_freezing_the_argument() -> None:
     def freeze(x: Any) -> float:
         x.flags.writeable = False
         return float(quadratic(x))
 
     np.testing.assert_allclose(fd.gradient(freeze, X, step=STEP), EXACT, atol=ROUNDING)
 
-    def transpose(x: Any) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of setting a shape
-            x.shape = (2, 2)
-        return float(x.sum())
 
-    np.testing.assert_allclose(fd.gradient(transpose, X, step=STEP), np.ones(4), atol=ROUNDING)
+def reshape_in_place(x: Any) -> None:
+    x.shape = (*x.shape[:-1], 2, 2)
+
+
+def retype_in_place(x: Any) -> None:
+    x.dtype = np.int64
+
+
+def resize_in_place(x: Any) -> None:
+    x.resize(1000, refcheck=False)
+
+
+@pytest.mark.parametrize("change", [reshape_in_place, retype_in_place, resize_in_place])
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of such assignments
+def test_changing_the_array_in_place_is_found_out(change: Callable[[Any], None], vectorized: bool) -> None:
+    def f(x: Any) -> Any:
+        value = np.square(x).sum(axis=-1)
+        change(x)
+        return value
+
+    plan = fd.Gradient(f, vectorized=vectorized)
+    for _ in range(2):
+        with pytest.raises(fd.InputMutatedError, match=r"the shape, the type or the memory of its argument.*x\.copy"):
+            plan(X)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
