@@ -188,7 +188,11 @@ static inline int place_pair(double home, double rule, pair *at)
     return at->d[0] > 0.0 && at->d[1] < 0.0 && at->d[0] - at->d[1] <= DBL_MAX;
 }
 
-/* A gradient by a native callback of the form double (int, double *, void *), called without the detour. */
+/* A gradient by a native callback of the form double (int, double *, void *), called without the detour.
+ *
+ * One row of x is for x + h and the other for x - h, and each gets the next component's point as soon as its own has been
+ * used. A callback that loads several entries at once cannot take one of them from a store still under way, and would
+ * wait for it as long as a cheap evaluation takes; this early, the store is done before the row's turn comes. */
 static fdc_status gradient_directly(fdc_worker *w, fdc_array_fn f, void *user, double rule, ptrdiff_t begin,
                                     ptrdiff_t end, fdc_failure *fail)
 {
@@ -196,34 +200,47 @@ static fdc_status gradient_directly(fdc_worker *w, fdc_array_fn f, void *user, d
     const int n = (int)jb->p->n;
     const ptrdiff_t stride = jb->p->col_stride;
     const double *const base = jb->p->x;
-    double *const x = *w->x; /* never moves: only a Python callback has a reason to */
+    double *const row[2] = {*w->x, *w->x + n}; /* never move: only a Python callback has a reason to */
     double *const out = jb->p->jac;
+    pair turn[2]; /* this component's and the next one's, in turn */
+    if (begin == end || !place_pair(base[begin], rule, &turn[begin & 1])) {
+        return fdc_columns(w, begin, end, fail); /* which says what is wrong */
+    }
+    int intact = 1;
+    for (int k = 0; k < 2; k++) {
+        intact &= fdc_same_bits(row[k][begin], base[begin]);
+        row[k][begin] = turn[begin & 1].point[k];
+    }
     for (ptrdiff_t j = begin; j < end; j++) {
-        const double home = base[j];
-        pair at;
+        const pair *const at = &turn[j & 1];
+        pair *const next = &turn[(j + 1) & 1];
+        const int follows = j + 1 < end && place_pair(base[j + 1], rule, next);
         double y[2];
-        if (!place_pair(home, rule, &at)) {
-            return fdc_columns(w, j, end, fail); /* which says what is wrong */
-        }
         if (cancelled(w)) {
             return fdc_fail(fail, FDC_ERR_CANCELLED, j, 0.0);
         }
-        int intact = fdc_same_bits(x[j], home);
         for (int k = 0; k < 2; k++) {
-            x[j] = at.point[k];
+            double *const x = row[k];
             y[k] = f(n, x, user);
-            intact &= fdc_same_bits(x[j], at.point[k]);
+            intact &= fdc_same_bits(x[j], at->point[k]);
+            x[j] = base[j];
+            if (follows) {
+                intact &= fdc_same_bits(x[j + 1], base[j + 1]);
+                x[j + 1] = next->point[k];
+            }
         }
         w->nfev += 2;
         if (!intact) {
-            return fdc_fail(fail, FDC_ERR_MUTATED, j, x[j]);
+            return fdc_fail(fail, FDC_ERR_MUTATED, j, base[j]);
         }
-        x[j] = home;
-        const double value = (y[0] - y[1]) / (at.d[0] - at.d[1]);
+        const double value = (y[0] - y[1]) / (at->d[0] - at->d[1]);
         out[j * stride] = value;
         if (!(fabs(value) <= DBL_MAX)) {
             jb->nonfinite[j] = 1;
             fdc_atomic_store_int(&jb->any_nonfinite, 1);
+        }
+        if (!follows) {
+            return j + 1 < end ? fdc_columns(w, j + 1, end, fail) : FDC_OK;
         }
     }
     return FDC_OK;

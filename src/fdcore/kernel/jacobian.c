@@ -320,6 +320,10 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
     jb.plain = p->scheme[0].form == FDC_PAIRS && p->scheme[0].npoints == 2 && !p->is_complex &&
                !(p->f->flags & FDC_BATCHED) && o->rel_step == NULL && o->abs_step == NULL && o->lower == NULL &&
                o->upper == NULL && jb.step == NULL && jb.component == NULL && (p->m == 1 || p->row_stride == 1);
+    void *user;
+    if (jb.plain && p->m == 1 && fdc_bridge_array(p->f, &user) != NULL) {
+        jb.rows = 2; /* for gradient_directly() */
+    }
     ptrdiff_t size;
     if (!multiply(jb.rows, jb.width, &size) || !multiply(jb.rows + FDC_MAX_POINTS + FDC_TILE, p->m, &size)) {
         return FDC_ERR_MEMORY;
