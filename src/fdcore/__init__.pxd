@@ -5,7 +5,7 @@ from fdcore.fdcore cimport (
     FDC_ERR_MUTATED, FDC_ERR_CANCELLED,
     FDC_FORWARD, FDC_BACKWARD, FDC_CENTRAL,
     FDC_AT_RULE, FDC_AT_SHRUNK, FDC_AT_FORWARD, FDC_AT_BACKWARD,
-    fdc_status, fdc_component, fdc_method, fdc_fn, fdc_update, fdc_update_fn, fdc_poll_fn, fdc_func, fdc_pool, fdc_options,
-    fdc_info,
+    fdc_status, fdc_component, fdc_method, fdc_fn, fdc_update, fdc_update_fn, fdc_poll_fn, fdc_func, fdc_pool,
+    fdc_options, fdc_info,
     options_init, jacobian, gradient, rule_step, pool_create, pool_destroy, status_message,
 )

@@ -80,7 +80,7 @@ def check_jacobian(
     x : array, number or tree of arrays
         The point.
     mode : {"auto", "elementwise", "projected"}
-        Every entry, or the gradient of ``v . f`` along random directions for two random v.
+        Every entry, or the gradient of ``v @ f`` along random directions for two random v.
     budget, seed, args, kwargs
         As in `check_gradient`.
 
@@ -265,7 +265,7 @@ def check_vjp(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
 ) -> GradientCheck:
-    """Check a vector-Jacobian product (reverse mode): ``vjp(x, v)`` must be the gradient of ``v . f`` at x.
+    """Check a vector-Jacobian product (reverse mode): ``vjp(x, v)`` must be the gradient of ``v @ f`` at x.
 
     Parameters
     ----------
