@@ -25,6 +25,7 @@ def in_child(work: Callable[[], bool]) -> bool:
     """Whether work() says yes in a forked child; a child that hangs is ended by its alarm."""
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout has a handler in Python
         signal.alarm(20)
         code = 1
         try:
@@ -50,7 +51,7 @@ def test_a_child_works_on_several_threads_again(slow):
     def work() -> bool:
         state[2] = 0
         same = fd.gradient(f, x, workers=3).tobytes() == expected
-        return same and (state[2] == 3 or len(os.sched_getaffinity(0)) < 2) and in_child(grandchild)
+        return same and (state[2] == 3 or fd.build_config()["cpus"] < 2) and in_child(grandchild)
 
     def grandchild() -> bool:
         return fd.gradient(f, x, workers=2).tobytes() == expected
@@ -59,6 +60,7 @@ def test_a_child_works_on_several_threads_again(slow):
     assert fd.gradient(f, x, workers=3).tobytes() == expected
 
 
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="ASan's malloc does not survive such a fork")
 def test_fork_while_another_thread_is_at_it(slow):
     f, _, x, expected = slow
     stop = threading.Event()
