@@ -47,7 +47,7 @@ cdef class Native:
         cdef uintptr_t update_address = update
         if update_address:
             if number != FDC_KIND_COUNT - 1:
-                raise errors.SignatureError(f"a coordinate update goes with the signature {KINDS[-1]!r}, not {kind!r}")
+                raise errors.SignatureError(f"a coordinate update goes with the signature {KINDS[FDC_KIND_COUNT - 1]!r}, not {kind!r}")
             self.func.update = <fdc_update_fn>update_address
         self.address = address
         self.kind = kind

@@ -580,3 +580,10 @@ def test_probe_lets_errors_through() -> None:
     with pytest.raises(ShapeError):
         probe(libm_cos(), np.ones(3))
     assert sys.getprofile() is before
+
+
+def test_a_coordinate_update_goes_with_the_full_form_alone() -> None:
+    assert Native(ADDRESS, FULL, m=1, update=ADDRESS).kind == FULL
+    with pytest.raises(SignatureError, match="coordinate update") as caught:
+        Native(ADDRESS, VECTOR, m=1, update=ADDRESS)
+    assert repr(FULL) in str(caught.value)
