@@ -12,7 +12,8 @@ import pytest
 pytestmark = [pytest.mark.threads, pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT from outside")]
 
 SCRIPT = """
-import ctypes, sys, time
+import ctypes, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 import numpy as np
 import fdcore as fd
 
