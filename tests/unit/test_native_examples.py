@@ -138,6 +138,15 @@ def test_examples_run_as_programs(example: Callable[[str, str], ModuleType], nam
 
 def test_every_example_is_tested_and_listed() -> None:
     files = {path.stem for path in EXAMPLES.glob("*.py")} - {"_build"}
-    assert files == {*SCALAR, *VECTOR, *CLIENTS, "low_level_callable"}
+    assert files == {*SCALAR, *VECTOR, *CLIENTS, "low_level_callable", "newton"}
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"({name}.py)" in listed for name in files)
+
+
+def test_newton_loop_without_the_gil(example: Callable[[str, str], ModuleType], tmp_path: Path) -> None:
+    module = example("newton", "cc Cython").make(tmp_path)
+    root, iterations, evaluations = module.newton(np.full(50, -1.0))
+    padded = np.concatenate([[0.0], root, [0.0]])
+    assert np.max(np.abs((3 - 2 * root) * root - padded[:-2] - 2 * padded[2:] + 1)) <= 1e-12
+    assert 3 <= iterations <= 10
+    assert evaluations == 50 * iterations
