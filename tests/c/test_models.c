@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "models.h"
@@ -190,6 +191,97 @@ static void test_network(void) {
     }
 }
 
+/* Small and large ones, beside each other. */
+static double move(ptrdiff_t point, ptrdiff_t j) {
+    static const double moves[] = {1e-3, -0.7, 20.0, 3e-3, -1e-4};
+    return moves[(point + j) % 5];
+}
+
+/* What moving each coordinate changes, against the loss itself; and the same bits whichever columns go together. */
+static void check_updates(const char *name, void *data, ptrdiff_t n, const double *x) {
+    const double moves[] = {1e-3};
+    const fdc_model *model = fdc_model_find(name);
+    double *moved = malloc(sizeof *moved * (size_t)n), base, value;
+    double *whole = malloc(sizeof *whole * (size_t)(3 * n)), *delta = malloc(sizeof *delta * (size_t)(3 * n));
+    CHECK(moved != NULL && whole != NULL && delta != NULL);
+    CHECK(model->loss(1, n, x, 1, &base, data) == 0);
+    memcpy(moved, x, sizeof *moved * (size_t)n);
+    for (ptrdiff_t parts = 1; parts <= 16; parts += 5) {
+        double *sum = calloc((size_t)(3 * n), sizeof *sum);
+        CHECK(sum != NULL);
+        for (ptrdiff_t part = 0; part < parts; part++) {
+            for (ptrdiff_t i = 0; i < 3 * n; i++) {
+                delta[i] = move(i / n, i % n);
+            }
+            const fdc_update all = {n, x, 0, n, 3, delta, 1, part, parts};
+            CHECK(model->update(&all, whole, data) == 0);
+            for (ptrdiff_t i = 0; i < 3 * n; i++) {
+                sum[i] += whole[i];
+            }
+            for (ptrdiff_t first = part % 3; first < n; first += 3) {
+                const ptrdiff_t cols = n - first < 2 + part % 2 ? n - first : 2 + part % 2;
+                double *some = malloc(sizeof *some * (size_t)(3 * cols)); /* exactly as large as said */
+                double *steps = malloc(sizeof *steps * (size_t)(3 * cols));
+                CHECK(some != NULL && steps != NULL);
+                for (ptrdiff_t i = 0; i < 3 * cols; i++) {
+                    steps[i] = move(i / cols, first + i % cols);
+                }
+                const fdc_update few = {n, x, first, cols, 3, steps, 1, part, parts};
+                CHECK(model->update(&few, some, data) == 0);
+                for (ptrdiff_t i = 0; i < 3 * cols; i++) {
+                    CHECK(memcmp(&some[i], &whole[i / cols * n + first + i % cols], sizeof *some) == 0);
+                }
+                free(some);
+                free(steps);
+            }
+        }
+        for (ptrdiff_t i = 0; i < 3 * n; i++) {
+            const ptrdiff_t j = i % n;
+            moved[j] = x[j] + move(i / n, j);
+            CHECK(model->loss(1, n, moved, 1, &value, data) == 0);
+            moved[j] = x[j];
+            CHECK(fabs(sum[i] - (value - base)) <= 64.0 * DBL_EPSILON * (fabs(value) + fabs(base)));
+        }
+        free(sum);
+    }
+    const fdc_update wrong = {n + 1, x, 0, 1, 1, moves, 1, 0, 1}, vector = {n, x, 0, 1, 1, moves, 2, 0, 1};
+    CHECK(model->update(&wrong, whole, data) == FDC_ERR_ARGUMENT);
+    CHECK(model->update(&vector, whole, data) == FDC_ERR_ARGUMENT);
+    free(moved);
+    free(whole);
+    free(delta);
+}
+
+static void test_updates(void) {
+    static const ptrdiff_t widths[][4] = {{3, 4}, {3, 4, 2}, {2, 3, 4, 2}};
+    unsigned state = 3;
+    double X[ROWS * 3], Y[ROWS * 4], x[64], largest[3] = {0.0, 0.0, 0.0};
+    for (int i = 0; i < ROWS * 3; i++) {
+        X[i] = uniform(&state);
+        largest[i % 3] = fmax(largest[i % 3], fabs(X[i]));
+    }
+    for (int i = 0; i < 64; i++) {
+        x[i] = uniform(&state);
+    }
+    for (int intercept = 0; intercept < 2; intercept++) {
+        for (int i = 0; i < ROWS; i++) {
+            Y[i] = i % 3 == 0 ? 0.3 : i % 2;
+        }
+        fdc_regression regression = {ROWS, 3, X, Y, largest, 0.25, intercept};
+        check_updates("linear", &regression, 3 + intercept, x);
+        check_updates("logistic", &regression, 3 + intercept, x);
+    }
+    for (int variant = 0; variant < 3 * 4 * 2 * 3; variant++) {
+        const ptrdiff_t layers = 1 + variant % 3, *width = widths[layers - 1];
+        fdc_network net = {ROWS, layers, width, X, Y, 0.25, variant / 3 % 4, variant / 12 % 2, variant / 24};
+        ptrdiff_t widest;
+        for (ptrdiff_t i = 0; i < ROWS * width[layers]; i++) {
+            Y[i] = net.squared ? uniform(&state) : 1.0 / (double)width[layers];
+        }
+        check_updates("network", &net, fdc_network_size(&net, &widest), x);
+    }
+}
+
 static void test_find(void) {
     CHECK(fdc_model_find("network")->loss == fdc_network_loss);
     CHECK(fdc_model_find("linear")->loss == fdc_linear_loss);
@@ -204,6 +296,7 @@ int main(void) {
     RUN(test_bad_arguments);
     RUN(test_sum);
     RUN(test_network);
+    RUN(test_updates);
     RUN(test_find);
     return check_summary();
 }

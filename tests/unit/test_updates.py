@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fdcore as fd
-from fdcore.models import LinearRegression, LogisticRegression
+from fdcore.models import MLP, LinearRegression, LogisticRegression, SoftmaxRegression
 
 EPS = np.finfo(np.float64).eps
 
@@ -25,6 +25,22 @@ def regression(kind: type, rows: int, cols: int, intercept: bool = True, l2: flo
     return model, rng.normal(size=model.n) / math.sqrt(model.n)
 
 
+def network(activation: str, loss: str, hidden: tuple[int, ...], rows: int = 19) -> tuple[Any, np.ndarray]:
+    rng = np.random.default_rng(rows)
+    X = rng.normal(size=(rows, 3))
+    y = rng.normal(size=(rows, 2)) if loss == "squared" else rng.integers(0, 4, rows)
+    model = MLP(X, y, hidden, activation=activation, loss=loss, classes=None if loss == "squared" else 4, l2=0.1)
+    return model, model.initial(2) + 0.2 * rng.normal(size=model.n)
+
+
+def softmax(rows: int = 19) -> tuple[Any, np.ndarray]:
+    rng = np.random.default_rng(rows)
+    Y = rng.random((rows, 3))
+    model = SoftmaxRegression(rng.normal(size=(rows, 4)), Y / Y.sum(axis=1, keepdims=True), l2=0.1)
+    return model, rng.normal(size=model.n)
+
+
+ACTIVATIONS = ["tanh", "relu", "sigmoid", "gelu"]
 KINDS = [LinearRegression, LogisticRegression]
 SHAPES = [(1, 1), (3, 2), (15, 4), (16, 1), (17, 30), (200, 7), (1000, 3)]
 
@@ -44,11 +60,30 @@ def test_gradient(kind: type, shape: tuple[int, int], settings: dict[str, Any]) 
             assert error.max() <= 50 * EPS * (1.0 + np.abs(exact).max())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("step", [1e-12, 1e-9, 1e-6, 1e-3, 0.1, 3.0, 300.0])
-def test_any_step(kind: type, step: float) -> None:
-    # What the update says is f(x + h) - f(x - h), whatever h: compared with full evaluations in the same places.
-    model, params = regression(kind, 37, 5)
+@pytest.mark.parametrize("hidden", [(), (1,), (5,), (4, 6), (3, 4, 2)])
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_of_a_network(activation: str, loss: str, hidden: tuple[int, ...]) -> None:
+    model, params = network(activation, loss, hidden)
+    exact = model.gradient(params)
+    assert np.abs(fd.gradient(model, params) - exact).max() <= 3e-9
+    if len(hidden) <= 1:
+        # With this step truncation is nothing, and full evaluations would be off by 1e-12: differences are taken before
+        # anything is added up.
+        assert np.abs(fd.gradient(model, params, method="five-point", step=1e-4) - exact).max() <= 2e-14
+
+
+def test_gradient_of_softmax_regression() -> None:
+    model, params = softmax()
+    error = np.abs(fd.gradient(model, params, method="five-point", step=1e-4) - model.gradient(params))
+    assert error.max() <= 4e-15
+
+
+STEPS = [1e-12, 1e-9, 1e-6, 1e-3, 0.1, 3.0, 300.0]
+
+
+def compare_with_full_evaluations(model: Any, params: np.ndarray, step: float) -> None:
+    """What the update says is f(x + h) - f(x - h), whatever h."""
     native = model.__fdcore_native__()
     numeric = fd.gradient(model, params, step=step)
     for j in range(model.n):
@@ -56,9 +91,56 @@ def test_any_step(kind: type, step: float) -> None:
         above[j] += step
         below[j] -= step
         values = native(above)[0], native(below)[0]
-        floor = 8 * EPS * (abs(values[0]) + abs(values[1])) / step
+        floor = 16 * EPS * (abs(values[0]) + abs(values[1]) + abs(native(params)[0])) / step
         slope = (values[0] - values[1]) / (above[j] - below[j])
-        assert abs(numeric[j] - slope) <= floor + 1e-13 * abs(slope)
+        assert abs(numeric[j] - slope) <= floor + 1e-12 * abs(slope)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", STEPS)
+def test_any_step(kind: type, step: float) -> None:
+    compare_with_full_evaluations(*regression(kind, 37, 5, l2=0.2), step)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_any_step_of_softmax_regression(step: float) -> None:
+    compare_with_full_evaluations(*softmax(), step)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("hidden", [(5,), (4, 3)])
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_any_step_of_a_network(activation: str, loss: str, hidden: tuple[int, ...], step: float) -> None:
+    compare_with_full_evaluations(*network(activation, loss, hidden), step)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_network_with_large_weights(activation: str) -> None:
+    # Saturated units and certain answers, and steps that are not small any more.
+    model, params = network(activation, "cross-entropy", (5,))
+    for scale in (10.0, 100.0, 1e4):
+        compare_with_full_evaluations(model, scale * params, 1e-5 * scale)
+
+
+def test_relu_at_its_kink() -> None:
+    # A unit that is exactly zero: half of the slope, as from full evaluations.
+    model = MLP([[1.0, -1.0]], [[0.3]], (2,), activation="relu", loss="squared")
+    params = np.array([1.0, 1.0, 0.5, 0.25, 0.0, 0.0, 2.0, 1.0, 0.1])
+    full = fd.gradient(model.__call__, params, step=1e-4)
+    np.testing.assert_allclose(fd.gradient(model, params, step=1e-4), full, rtol=1e-9, atol=1e-9)
+
+
+def test_network_in_blocks_of_columns() -> None:
+    # More parameters than go into one call, and blocks that end inside a layer and inside a unit's weights.
+    rng = np.random.default_rng(4)
+    model = MLP(rng.normal(size=(9, 30)), rng.integers(0, 3, 9), (170,))
+    assert model.n > 4096
+    params = model.initial(1)
+    one = fd.gradient(model, params, workers=1)
+    np.testing.assert_allclose(one, model.gradient(params), atol=1e-10)
+    for workers in (2, 3, 7, None):
+        assert fd.gradient(model, params, workers=workers).tobytes() == one.tobytes()
 
 
 def test_steps_of_all_sizes_in_one_call() -> None:

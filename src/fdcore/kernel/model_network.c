@@ -7,7 +7,7 @@
  * without leave to reorder sums. Values of a layer are stored unit by unit, (units, LANES). */
 enum { LANES = 8 };
 
-static void affine(ptrdiff_t in, ptrdiff_t out, const double *W, const double *b, const double *a, double *z) {
+FDC_WIDE static void affine(ptrdiff_t in, ptrdiff_t out, const double *W, const double *b, const double *a, double *z) {
     for (ptrdiff_t k = 0; k < out; k++) {
         const double *w = W + k * in;
         double even[LANES] = {0.0}, odd[LANES] = {0.0};
@@ -25,44 +25,14 @@ static void affine(ptrdiff_t in, ptrdiff_t out, const double *W, const double *b
     }
 }
 
-static void activate(int64_t activation, ptrdiff_t count, double *z) {
-    switch ((fdc_activation)activation) {
-    case FDC_TANH:
-        for (ptrdiff_t i = 0; i < count; i++) {
-            z[i] = tanh(z[i]);
-        }
-        break;
-    case FDC_RELU:
-        for (ptrdiff_t i = 0; i < count; i++) {
-            z[i] = z[i] <= 0.0 ? 0.0 : z[i]; /* NaN stays */
-        }
-        break;
-    case FDC_SIGMOID:
-        for (ptrdiff_t i = 0; i < count; i++) {
-            const double e = exp(-fabs(z[i]));
-            z[i] = (z[i] > 0.0 ? 1.0 : e) / (1.0 + e);
-        }
-        break;
-    case FDC_GELU:
-        for (ptrdiff_t i = 0; i < count; i++) {
-            const double u = 0.7978845608028654 * (z[i] + 0.044715 * (z[i] * z[i] * z[i]));
-            z[i] = 0.5 * z[i] * (1.0 + tanh(u));
-        }
-        break;
-    case FDC_ACTIVATION_COUNT:
-        break;
-    }
-}
-
-/* Of one row, whose output of unit k is z[k * LANES]. */
-static double cross_entropy(ptrdiff_t classes, const double *z, const double *Y) {
+static double cross_entropy(ptrdiff_t classes, const double *z, ptrdiff_t stride, const double *Y) {
     double highest = z[0], linear = 0.0, others = 0.0;
     for (ptrdiff_t k = 1; k < classes; k++) {
-        highest = z[k * LANES] > highest ? z[k * LANES] : highest;
+        highest = z[k * stride] > highest ? z[k * stride] : highest;
     }
     ptrdiff_t ties = 0;
     for (ptrdiff_t k = 0; k < classes; k++) {
-        const double below = highest - z[k * LANES];
+        const double below = highest - z[k * stride];
         linear += Y[k] > 0.0 ? Y[k] * below : 0.0;
         ties += below == 0.0;
         others += below == 0.0 ? 0.0 : exp(-below);
@@ -71,22 +41,28 @@ static double cross_entropy(ptrdiff_t classes, const double *z, const double *Y)
     return linear + log1p(others + (double)(ties - 1));
 }
 
-static double squared_error(ptrdiff_t outputs, const double *z, const double *Y) {
+static double squared_error(ptrdiff_t outputs, const double *z, ptrdiff_t stride, const double *Y) {
     double sum = 0.0;
     for (ptrdiff_t k = 0; k < outputs; k++) {
-        const double residual = z[k * LANES] - Y[k];
+        const double residual = z[k * stride] - Y[k];
         sum += residual * residual;
     }
     return sum / (double)outputs;
 }
 
-/* Where layer k's weights and biases are, and where the next layer starts. */
-static const double *layer(const fdc_network *net, ptrdiff_t k, const double *params, const double **W,
-                           const double **b) {
-    const ptrdiff_t out = net->width[k + 1], size = out * net->width[k];
-    *W = net->bias == 1 ? params + out : params;
-    *b = net->bias == 0 ? NULL : net->bias == 1 ? params : params + size;
-    return params + size + (net->bias == 0 ? 0 : out);
+double fdc_network_row_loss(const fdc_network *net, const double *z, ptrdiff_t stride, const double *Y) {
+    const ptrdiff_t outputs = net->width[net->layers];
+    return net->squared ? squared_error(outputs, z, stride, Y) : cross_entropy(outputs, z, stride, Y);
+}
+
+ptrdiff_t fdc_network_size(const fdc_network *net, ptrdiff_t *widest) {
+    ptrdiff_t parameters = 0;
+    *widest = net->width[0];
+    for (ptrdiff_t k = 0; k < net->layers; k++) {
+        parameters += net->width[k + 1] * (net->width[k] + (net->bias == 0 ? 0 : 1));
+        *widest = net->width[k + 1] > *widest ? net->width[k + 1] : *widest;
+    }
+    return parameters;
 }
 
 static double loss(const fdc_network *net, const double *params, double *from, double *to) {
@@ -103,24 +79,25 @@ static double loss(const fdc_network *net, const double *params, double *from, d
         }
         const double *next = params;
         for (ptrdiff_t k = 0; k < net->layers; k++) {
-            next = layer(net, k, next, &W, &b);
+            next = fdc_network_layer(net, k, next, &W, &b);
             affine(net->width[k], net->width[k + 1], W, b, from, to);
             if (k + 1 < net->layers) {
-                activate(net->activation, net->width[k + 1] * LANES, to);
+                for (ptrdiff_t i = 0; i < net->width[k + 1] * LANES; i++) {
+                    to[i] = fdc_activate(net->activation, to[i]);
+                }
             }
             double *swap = from;
             from = to;
             to = swap;
         }
         for (ptrdiff_t r = 0; r < left; r++) {
-            const double *Y = net->Y + (row + r) * outputs;
-            fdc_sum_add(&sum, net->squared ? squared_error(outputs, from + r, Y) : cross_entropy(outputs, from + r, Y));
+            fdc_sum_add(&sum, fdc_network_row_loss(net, from + r, LANES, net->Y + (row + r) * outputs));
         }
     }
     double value = fdc_sum_value(&sum) / (double)net->rows;
     const double *next = params;
     for (ptrdiff_t k = 0; net->l2 > 0.0 && k < net->layers; k++) {
-        next = layer(net, k, next, &W, &b);
+        next = fdc_network_layer(net, k, next, &W, &b);
         value += 0.5 * net->l2 * fdc_dot(net->width[k] * net->width[k + 1], W, W);
     }
     return value;
@@ -128,12 +105,8 @@ static double loss(const fdc_network *net, const double *params, double *from, d
 
 int fdc_network_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
     const fdc_network *net = ctx;
-    ptrdiff_t parameters = 0, widest = net->width[0];
-    for (ptrdiff_t k = 0; k < net->layers; k++) {
-        parameters += net->width[k + 1] * (net->width[k] + (net->bias == 0 ? 0 : 1));
-        widest = net->width[k + 1] > widest ? net->width[k + 1] : widest;
-    }
-    if (m != 1 || n != parameters) {
+    ptrdiff_t widest;
+    if (m != 1 || n != fdc_network_size(net, &widest)) {
         return FDC_ERR_ARGUMENT;
     }
     double *values = malloc((size_t)widest * 2 * LANES * sizeof *values);

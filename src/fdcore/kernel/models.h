@@ -39,15 +39,52 @@ typedef struct fdc_network {
     int64_t bias;           /* 0: no biases, 1: before the weights, 2: after them */
 } fdc_network;
 
+#define FDC_GELU_SCALE 0.7978845608028654 /* sqrt(2 / pi) */
+#define FDC_GELU_CUBE 0.044715
+
 typedef enum fdc_activation {
     FDC_TANH = 0,
     FDC_RELU,
     FDC_SIGMOID,
-    FDC_GELU, /* z / 2 * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 z^3))) */
+    FDC_GELU, /* z / 2 * (1 + tanh(FDC_GELU_SCALE * (z + FDC_GELU_CUBE * z^3))) */
     FDC_ACTIVATION_COUNT
 } fdc_activation;
 
 int fdc_network_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+int fdc_network_update(const fdc_update *update, double *change, void *ctx);
+
+static inline double fdc_activate(int64_t activation, double z) {
+    switch ((fdc_activation)activation) {
+    case FDC_TANH:
+        return tanh(z);
+    case FDC_RELU:
+        return z <= 0.0 ? 0.0 : z; /* NaN stays */
+    case FDC_SIGMOID: {
+        const double e = exp(-fabs(z));
+        return (z > 0.0 ? 1.0 : e) / (1.0 + e);
+    }
+    case FDC_GELU:
+        return 0.5 * z * (1.0 + tanh(FDC_GELU_SCALE * (z + FDC_GELU_CUBE * (z * z * z))));
+    case FDC_ACTIVATION_COUNT:
+        break;
+    }
+    return z;
+}
+
+/* How many parameters there are, and the widest layer, inputs included. */
+ptrdiff_t fdc_network_size(const fdc_network *net, ptrdiff_t *widest);
+
+/* Where layer k's weights and biases are, given where the layer starts. Returns where the next one does. */
+static inline const double *fdc_network_layer(const fdc_network *net, ptrdiff_t k, const double *params,
+                                              const double **W, const double **b) {
+    const ptrdiff_t out = net->width[k + 1], size = out * net->width[k];
+    *W = net->bias == 1 ? params + out : params;
+    *b = net->bias == 0 ? NULL : net->bias == 1 ? params : params + size;
+    return params + size + (net->bias == 0 ? 0 : out);
+}
+
+/* The loss of one row, whose output k is z[k * stride]; the penalty and the mean are not in it. */
+double fdc_network_row_loss(const fdc_network *net, const double *z, ptrdiff_t stride, const double *Y);
 
 typedef struct fdc_model {
     const char *name;
@@ -113,6 +150,11 @@ static inline double fdc_small_expm1(double x) {
     q = q * x + 1.0 / 6.0;
     q = q * x + 0.5;
     return x + x * x * q;
+}
+
+static inline double fdc_small_tanh(double x) {
+    const double w = x * x;
+    return x + x * w * (-1.0 / 3.0 + w * (2.0 / 15.0 + w * (-17.0 / 315.0 + w * (62.0 / 2835.0))));
 }
 
 /* log(1 + x) = 2 artanh(x / (2 + x)) */
