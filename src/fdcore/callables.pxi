@@ -40,6 +40,12 @@ cdef class Native:
                  update=0):
         cdef int number = _kind_numbers.get(kind, FDC_KIND_COUNT)
         cdef uint32_t flags = (FDC_REENTRANT if reentrant else 0) | (FDC_BATCHED if batched else 0)
+        if batched not in (False, True, "side by side"):
+            raise errors.ArgumentError(f"batched must be False, True or 'side by side', not {batched!r}")
+        if batched and number != FDC_KIND_COUNT - 1:
+            raise errors.SignatureError(f"batches go with the signature {KINDS[FDC_KIND_COUNT - 1]!r}, not {kind!r}")
+        if batched == "side by side":
+            flags |= FDC_SIDE_BY_SIDE
         cdef uintptr_t where = address
         cdef uintptr_t user = user_data
         if fdc_bridge_init(&self.bridge, <fdc_kind>number, <plain_fn>where, <void *>user, flags, &self.func):
@@ -47,7 +53,9 @@ cdef class Native:
         cdef uintptr_t update_address = update
         if update_address:
             if number != FDC_KIND_COUNT - 1:
-                raise errors.SignatureError(f"a coordinate update goes with the signature {KINDS[FDC_KIND_COUNT - 1]!r}, not {kind!r}")
+                raise errors.SignatureError(
+                    f"a coordinate update goes with the signature {KINDS[FDC_KIND_COUNT - 1]!r}, not {kind!r}"
+                )
             self.func.update = <fdc_update_fn>update_address
         self.address = address
         self.kind = kind

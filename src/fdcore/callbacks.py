@@ -380,6 +380,7 @@ def native(
     signature: Any = None,
     user_data: Any = None,
     reentrant: bool = True,
+    batched: bool | str = False,
     update: Any = None,
 ) -> Native:
     """Wrap a native callback, saying what it cannot say itself.
@@ -399,6 +400,10 @@ def native(
         pointer, a ctypes or cffi structure or array (its address), or a capsule (its pointer).
     reentrant : bool, default True
         Whether several threads may run the callback at once. With False, it runs on the calling thread alone.
+    batched : bool or "side by side", default False
+        Whether the callback, of the last of the signatures, takes any number of points in one call: x is (count, n) and
+        y (count, m), or with "side by side" (n, count) and (m, count), so that a loop over the points can be
+        vectorised. Batches are sized to fit the second-level cache.
     update : int, ctypes or cffi function, optional
         The callback's coordinate update, an ``fdc_update_fn`` (see ``fdcore.h``) that gets the same `user_data`: what
         moving single coordinates changes, so that a derivative costs a few evaluations instead of 2n. The callback
@@ -461,6 +466,7 @@ def native(
         n=_size("n", n, fixed_n, form),
         m=_size("m", m, fixed_m, form),
         reentrant=bool(reentrant),
+        batched=batched,
         update=0 if update is None else _address(_function_address(update)),
     )
 

@@ -29,6 +29,7 @@ cdef extern from "fdcore/fdcore.h" nogil:
     enum:
         FDC_REENTRANT
         FDC_BATCHED
+        FDC_SIDE_BY_SIDE
     ctypedef int (*fdc_fn)(ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, double *, void *) noexcept nogil
     ctypedef struct fdc_update:
         ptrdiff_t n

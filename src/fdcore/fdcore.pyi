@@ -73,7 +73,7 @@ class Native:
         n: int = -1,
         m: int = -1,
         reentrant: bool = True,
-        batched: bool = False,
+        batched: bool | str = False,
         update: int = 0,
     ) -> None: ...
     def __call__(self, x: Any) -> Any: ...

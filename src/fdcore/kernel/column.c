@@ -7,16 +7,6 @@
 #define POLL_EVERY_NS 50000000 /* 50 ms: more often costs time against a busy GIL */
 #define MAX_COUNTDOWN 65536
 
-static ptrdiff_t coordinate(const fdc_job *jb, ptrdiff_t j)
-{
-    return jb->p->is_complex ? 2 * j + 1 : j;
-}
-
-static double coordinate_home(const fdc_job *jb, ptrdiff_t j)
-{
-    return jb->p->is_complex ? 0.0 : jb->p->x[j];
-}
-
 static int look_for_signals(fdc_worker *w)
 {
     fdc_job *jb = w->job;
@@ -75,28 +65,16 @@ fdc_status fdc_fail(fdc_failure *fail, fdc_status status, ptrdiff_t j, double di
     return status;
 }
 
-/* The displacement of point k, or 0 where it would not move. */
-static double displacement(const fdc_job *jb, const fdc_placement *at, ptrdiff_t j, int k, double *point)
-{
-    if (jb->p->is_complex) {
-        *point = at->h;
-        return at->h;
-    }
-    const double x = jb->p->x[j];
-    *point = fdc_point(at, jb->o, j, x, k);
-    return *point - x;
-}
-
 fdc_status fdc_column(fdc_worker *w, ptrdiff_t j, const fdc_placement *at, double *out, ptrdiff_t stride, int *finite,
                       fdc_failure *fail)
 {
     const fdc_job *jb = w->job;
-    const ptrdiff_t c = coordinate(jb, j);
-    const double home = coordinate_home(jb, j);
+    const ptrdiff_t c = fdc_coordinate(jb, j);
+    const double home = fdc_home(jb, j);
     double d[FDC_MAX_POINTS];
     for (int k = 0; k < at->scheme->npoints; k++) {
         double point;
-        d[k] = displacement(jb, at, j, k, &point);
+        d[k] = fdc_displacement(jb, at, j, k, &point);
         if (d[k] == 0.0) {
             return fdc_fail(fail, FDC_ERR_STEP, j, at->h);
         }
@@ -295,50 +273,6 @@ fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_
         if (!finite) {
             fdc_record(jb, j, &rule_step, 0);
         }
-    }
-    return FDC_OK;
-}
-
-/* The points of several columns in one call. Every row of x equals the base point but for one entry. */
-fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
-{
-    fdc_job *jb = w->job;
-    const ptrdiff_t m = jb->p->m;
-    ptrdiff_t row = 0;
-    for (ptrdiff_t j = begin; j < end; j++) {
-        fdc_placement at;
-        const fdc_status status = fdc_place(jb->p, jb->o, j, &at);
-        if (status != FDC_OK) {
-            return fdc_fail(fail, status, j, at.h);
-        }
-        for (int k = 0; k < at.scheme->npoints; k++, row++) {
-            double point;
-            if (displacement(jb, &at, j, k, &point) == 0.0) {
-                return fdc_fail(fail, FDC_ERR_STEP, j, at.h);
-            }
-            (*w->x)[row * jb->width + coordinate(jb, j)] = point;
-        }
-    }
-    const fdc_status status = fdc_evaluate(w, row, w->y, fail);
-    if (status != FDC_OK) {
-        return fdc_fail(fail, status, begin, 0.0);
-    }
-    row = 0;
-    for (ptrdiff_t j = begin; j < end; j++) {
-        fdc_placement at;
-        (void)fdc_place(jb->p, jb->o, j, &at);
-        double d[FDC_MAX_POINTS];
-        const double *y = w->y + row * m;
-        for (int k = 0; k < at.scheme->npoints; k++, row++) {
-            double point;
-            d[k] = displacement(jb, &at, j, k, &point);
-            double *entry = *w->x + row * jb->width + coordinate(jb, j);
-            if (!fdc_same_bits(*entry, point)) {
-                return fdc_fail(fail, FDC_ERR_MUTATED, j, *entry);
-            }
-            *entry = coordinate_home(jb, j);
-        }
-        fdc_record(jb, j, &at, fdc_combine(jb, &at, y, d, jb->p->jac + j * jb->p->col_stride, jb->p->row_stride));
     }
     return FDC_OK;
 }

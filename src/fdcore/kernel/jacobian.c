@@ -43,7 +43,8 @@ static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
     w->countdown = w->interval = 1;
     const int shared = polls && jb->p->xslot != NULL;
     const ptrdiff_t x_size = shared ? 0 : jb->rows * jb->width;
-    const ptrdiff_t y_rows = jb->rows > FDC_MAX_POINTS ? jb->rows : FDC_MAX_POINTS;
+    const ptrdiff_t spare = jb->p->f->flags & FDC_SIDE_BY_SIDE || jb->rows < FDC_MAX_POINTS ? FDC_MAX_POINTS : 0;
+    const ptrdiff_t y_rows = jb->rows + spare;
     const int tiled = jb->p->row_stride != 1 && jb->p->m > 1 && !(jb->p->f->flags & FDC_BATCHED);
     const ptrdiff_t y_size = y_rows * jb->p->m;
     w->own_x = malloc((size_t)(x_size + y_size + (tiled ? FDC_TILE * jb->p->m : 0) + 1) * sizeof(double));
@@ -62,6 +63,9 @@ static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
 fdc_status fdc_unchanged(const fdc_worker *w, fdc_failure *fail)
 {
     const fdc_job *jb = w->job;
+    if (w->side > 0) {
+        return fdc_side_unchanged(w, fail);
+    }
     for (ptrdiff_t row = 0; row < jb->rows; row++) {
         const double *x = *w->x + row * jb->width;
         if (!jb->p->is_complex && memcmp(x, jb->p->x, (size_t)jb->p->n * sizeof *x) == 0) {
@@ -186,6 +190,7 @@ fdc_status fdc_base_value(fdc_worker *w, double *f0, fdc_failure *fail)
 static fdc_status retreat_all(fdc_worker *w, double *f0, fdc_failure *fail)
 {
     fdc_job *jb = w->job;
+    fdc_one_row(w);
     if (jb->f0 == NULL) {
         const fdc_status status = fdc_base_value(w, f0, fail);
         if (status != FDC_OK) {

@@ -43,6 +43,7 @@ typedef struct fdc_worker {
     double *own_x;
     double *y;
     double *tile;    /* FDC_TILE columns of a row-major Jacobian, or NULL: stored together, they share cache lines */
+    ptrdiff_t side;  /* FDC_SIDE_BY_SIDE: points that the block of x is laid out for; 0: a row each */
     ptrdiff_t nfev;
     int polls;       /* this worker is the calling thread */
     int countdown;   /* evaluations until the clock is read */
@@ -83,6 +84,29 @@ fdc_status fdc_unchanged(const fdc_worker *w, fdc_failure *fail);
 /* What fdc_run does where problem->sparsity is given. */
 fdc_status fdc_run_sparse(const fdc_problem *problem, const fdc_options *options, fdc_info *info);
 
+/* Where component j lies in a row of x, and what stands there while it is not perturbed. */
+static inline ptrdiff_t fdc_coordinate(const fdc_job *jb, ptrdiff_t j)
+{
+    return jb->p->is_complex ? 2 * j + 1 : j;
+}
+
+static inline double fdc_home(const fdc_job *jb, ptrdiff_t j)
+{
+    return jb->p->is_complex ? 0.0 : jb->p->x[j];
+}
+
+/* The displacement of point k, or 0 where it would not move. */
+static inline double fdc_displacement(const fdc_job *jb, const fdc_placement *at, ptrdiff_t j, int k, double *point)
+{
+    if (jb->p->is_complex) {
+        *point = at->h;
+        return at->h;
+    }
+    const double x = jb->p->x[j];
+    *point = fdc_point(at, jb->o, j, x, k);
+    return *point - x;
+}
+
 /* ---- combine.c ----------------------------------------------------------------------------------------------- */
 
 /* Whether all m values are finite. */
@@ -114,10 +138,14 @@ fdc_status fdc_column(fdc_worker *w, ptrdiff_t j, const fdc_placement *at, doubl
 /* What became of column j, for the caller's arrays. */
 void fdc_record(fdc_job *job, ptrdiff_t j, const fdc_placement *at, int finite);
 
-/* Columns begin..end: point by point, so where job->plain, or all their points in one call. */
+/* Columns begin..end: point by point, the same where job->plain, or (batched.c) all their points in one call. */
 fdc_status fdc_columns(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
 fdc_status fdc_columns_batched(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+
+/* Where points lie side by side: ready for a call with one of them; and whether the block is as it was. */
+void fdc_one_row(fdc_worker *w);
+fdc_status fdc_side_unchanged(const fdc_worker *w, fdc_failure *fail);
 
 /* ---- update.c ------------------------------------------------------------------------------------------------ */
 

@@ -75,7 +75,9 @@ typedef int (*fdc_update_fn)(const fdc_update *update, double *change, void *ctx
 
 enum {
     FDC_REENTRANT = 1u, /* eval may run on several threads at once with the same ctx */
-    FDC_BATCHED = 2u    /* eval takes any count >= 1 */
+    FDC_BATCHED = 2u,   /* eval takes any count >= 1 */
+    FDC_SIDE_BY_SIDE = 4u /* with FDC_BATCHED: x is (n, count) and y (m, count), so that a loop over the points is one
+                             that compilers vectorise */
 };
 
 typedef struct fdc_func {
