@@ -44,6 +44,13 @@ def swamped(p):
 def ones(p):
     return {"W": np.ones_like(p["W"]), "b": np.ones_like(p["b"])}
 
+def chatty(p):
+    print("in the user's own code")
+    return loss(p)
+
+def leaves(p):
+    raise SystemExit(0)
+
 def raises(p):
     raise ZeroDivisionError("in the user's own code")
 
@@ -110,7 +117,39 @@ def test_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["name"] for row in result["parameters"]] == ["W", "b"]
 
 
-@pytest.mark.parametrize("mode", ["elementwise", "auto"])
+def test_what_the_users_code_prints_stays_out_of_the_result(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("user_module:chatty", "user_module:grad", "params.npz", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["verdict"] == "agrees"
+    assert "in the user's own code" in printed.err
+
+
+def test_some_parameters_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("user_module:loss", "user_module:wrong", "params.npz", "--json")
+    assert check(*arguments, "--only", "b") == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)["parameters"] if row["checked"]] == ["b"]
+    assert check(*arguments, "--exclude", "W") == 0
+    assert check(*arguments, "--sample", "8") == 1
+
+
+def test_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("user_module:loss", "user_module:wrong", "params.npz", "--html", "report.html") == 1
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert "<html" in page
+    assert "W[1, 0]" in page
+    assert "W[1, 0]" in capsys.readouterr().out
+
+
+def test_reader_that_closes_early(project: Path) -> None:
+    command = [sys.executable, "-m", "fdcore", "check", "user_module:loss", "--grad", "user_module:wrong"]
+    run = subprocess.Popen([*command, "--at", "params.npz"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdout.close()
+    assert run.stderr.read() == ""
+    run.stderr.close()
+    assert run.wait() == 1
+
+
+@pytest.mark.parametrize("mode", ["elementwise", "projected", "auto"])
 def test_mode(project: Path, mode: str) -> None:
     assert check("user_module:loss", "user_module:grad", "params.npz", "--mode", mode) == 0
 
@@ -131,6 +170,9 @@ def test_mode(project: Path, mode: str) -> None:
         (["user_module:loss", "--grad", "user_module:grad", "--at", "params.npz", "--mode", "best"], "--mode"),
         (["user_module:loss", "--grad", "user_module:grad", "--at", "params.npz", "--budget", "0"], "at least 1"),
         (["user_module:raises", "--grad", "user_module:grad", "--at", "params.npz"], "in the user's own code"),
+        (["user_module:leaves", "--grad", "user_module:grad", "--at", "params.npz"], "SystemExit"),
+        (["user_module:loss", "--grad", "user_module:grad", "--at", "params.npz", "--only", "V"], "'V'"),
+        (["user_module:loss", "--grad", "user_module:grad", "--at", "params.npz", "--html", "no/a.html"], "no/a.html"),
         (["broken_module:f", "--grad", "user_module:grad", "--at", "params.npz"], "while importing"),
         (["needs_more:f", "--grad", "user_module:grad", "--at", "params.npz"], "no_such_dependency"),
     ],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
-from fdcore.cli.target import UsageError, UserCodeError, load_object, load_params
+from fdcore.cli.target import UsageError, UserCodeError, load_object, load_params, write_text
 from fdcore.cli.terminal import Terminal
 
 __all__ = ["main"]
 
 AGREES, WRONG, CANNOT_TELL, USAGE = range(4)
+INTERRUPTED = 130  # as shells have it
 
 _EXIT_STATUS = """
 exit status:
@@ -77,6 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--mode", choices=["auto", "elementwise", "projected"], default="auto", help="default: auto")
     check.add_argument("--budget", type=_positive, metavar="N", help="at most about N evaluations of the loss")
     check.add_argument("--seed", type=int, default=0, help="of the random directions (default: 0)")
+    check.add_argument("--only", action="append", default=[], metavar="PATTERN", help="check these parameters alone")
+    check.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="leave these parameters out")
+    check.add_argument("--sample", type=_positive, metavar="N", help="check N entries chosen at random")
+    check.add_argument("--html", metavar="FILE", help="also write the report as a page")
     check.add_argument("--json", action="store_true", help="print the whole result as JSON")
     check.add_argument("--plain", action="store_true", help="no colours or boxes, even in a terminal")
     return parser
@@ -92,29 +99,53 @@ def _positive(text: str) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from fdcore.models.demo import demo
 
-    terminal = Terminal(sys.stdout, plain=arguments.plain)
     ok = True
-    for section in demo():
-        terminal.section(section)
-        ok &= section.ok
-    terminal.verdict(ok, "everything is as it must be" if ok else "something is not as it must be")
+    with _reader_may_leave():
+        terminal = Terminal(sys.stdout, plain=arguments.plain)
+        for section in demo():
+            terminal.section(section)
+            ok &= section.ok
+        terminal.verdict(ok, "everything is as it must be" if ok else "something is not as it must be")
     return 0 if ok else 1
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from fdcore.check import check_gradient
 
-    loss, gradient = load_object(arguments.loss), load_object(arguments.grad)
-    params = load_params(arguments.at)
-    with UserCodeError.around("the check"):
-        result = check_gradient(
-            loss, gradient, params, mode=arguments.mode, budget=arguments.budget, seed=arguments.seed
-        )
-    if arguments.json:
-        print(result.to_json())
-    else:
-        Terminal(sys.stdout, plain=arguments.plain).report(result)
+    # What the user's code prints must not get between the lines of the result.
+    with redirect_stdout(sys.stderr):
+        loss, gradient = load_object(arguments.loss), load_object(arguments.grad)
+        params = load_params(arguments.at)
+        with UserCodeError.around("the check"):
+            result = check_gradient(
+                loss,
+                gradient,
+                params,
+                mode=arguments.mode,
+                budget=arguments.budget,
+                seed=arguments.seed,
+                only=arguments.only,
+                exclude=arguments.exclude,
+                sample=arguments.sample,
+            )
+    if arguments.html is not None:
+        write_text(arguments.html, result.to_html())
+    with _reader_may_leave():
+        if arguments.json:
+            print(result.to_json())
+        else:
+            Terminal(sys.stdout, plain=arguments.plain).report(result)
     return {"agrees": AGREES, "wrong": WRONG}.get(result.verdict, CANNOT_TELL)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Print as far as anybody, such as head, wants to read."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # or the interpreter complains at its end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,6 +168,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"fdcore: error: {error}", file=sys.stderr)
         return USAGE
+    except KeyboardInterrupt:
+        print("fdcore: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except UserCodeError as error:
         traceback.print_exception(error.__cause__)
         print(f"fdcore: error: {error}", file=sys.stderr)

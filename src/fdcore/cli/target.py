@@ -32,7 +32,7 @@ class UserCodeError(FdcoreError, RuntimeError):
             yield
         except FdcoreError as error:
             raise UsageError(str(error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise cls(f"{what} stopped with {type(error).__name__}: {error}") from error
 
 
@@ -59,7 +59,7 @@ def load_object(name: str) -> Callable[..., Any]:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise UsageError(f"{name!r}: there is no module {error.name!r} here or on Python's path") from None
         raise UserCodeError(f"importing {module_name!r} stopped with {type(error).__name__}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeError(f"importing {module_name!r} stopped with {type(error).__name__}: {error}") from error
     for attribute in path.split("."):
         try:
@@ -102,6 +102,20 @@ def load_params(file: str) -> Any:
         raise UsageError(f"{file}: not a readable {path.suffix} file: {error}") from None
     _refuse_other_than_numbers(params, "", file)
     return params
+
+
+def write_text(file: str, text: str) -> None:
+    """Write a text file, or say why not.
+
+    Raises
+    ------
+    UsageError
+        It cannot be written.
+    """
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from None
 
 
 def _read_npz(path: Path) -> Any:

@@ -72,9 +72,9 @@ class Terminal:
         from rich.text import Text
 
         first, _, rest = text.partition("\n")
-        self._console.print(Text(first, _VERDICT_STYLES.get(report.verdict, "bold yellow")), soft_wrap=True)
+        self._console.print(Text(first, _VERDICT_STYLES.get(report.verdict, "bold yellow")))
         if rest:
-            self._console.print(Text(rest), soft_wrap=True)
+            self._console.print(Text(rest))
 
     def verdict(self, ok: bool, text: str) -> None:
         """Print a line that says whether something went as it must."""

@@ -93,7 +93,7 @@ def _published(model: LogisticRegression) -> Section:
         agrees = f"{value:.{decimals}f}" == printed
         rows.append((name, f"{value:.10f}", printed, "all" if agrees else "NOT ALL"))
     risk = model.probability(params, [31.0])[0]
-    rows.append(("risk at 31 F (launch day)", f"{risk:.4f}", "", ""))
+    rows.append(("risk at 31 F", f"{risk:.4f}", "", ""))
     ok = all(row[3] != "NOT ALL" for row in rows)
     return Section(
         "Logistic regression: O-rings of 23 Space Shuttle flights",
