@@ -60,7 +60,6 @@ cdef extern from "internal.h" nogil:
     ctypedef struct fdc_sparsity:
         fdc_pattern rows
         fdc_pattern columns
-        const int32_t *position
         const uint8_t *entry_color
         const int32_t *color
         const int32_t *group_start

@@ -10,6 +10,8 @@ cdef extern from "internal.h" nogil:
     fdc_status fdc_pattern_transpose(const fdc_pattern *, int32_t *, int32_t *, int32_t *) noexcept
     fdc_status fdc_color_columns(const fdc_pattern *, const fdc_pattern *, fdc_order, int32_t *, int32_t *,
                                  fdc_order *) noexcept
+    void fdc_color_groups(const fdc_pattern *, const int32_t *, int32_t, int32_t *, int32_t *) noexcept
+    void fdc_color_entries(const fdc_pattern *, const int32_t *, uint8_t *) noexcept
     fdc_status fdc_color_star(const fdc_pattern *, fdc_order, int32_t *, int32_t *, uint8_t *, fdc_order *) noexcept
     fdc_status fdc_color_acyclic(const fdc_pattern *, fdc_order, int32_t *, int32_t *, fdc_substitution *, int32_t *,
                                  fdc_order *) noexcept
@@ -62,13 +64,11 @@ def pattern_check(start, index, width):
 
 
 def pattern_transpose(start, index, width):
-    """The other compressed form, and where its entries are stored in this one."""
+    """The other compressed form."""
     cdef fdc_pattern p = _pattern(start, index, width)
     other_start, other_index = _empty(width + 1, np.int32), _empty(len(index), np.int32)
-    position = _empty(len(index), np.int32)
-    fdc_pattern_transpose(&p, <int32_t *>_int32(other_start), <int32_t *>_int32(other_index),
-                          <int32_t *>_int32(position))
-    return other_start, other_index, position
+    fdc_pattern_transpose(&p, <int32_t *>_int32(other_start), <int32_t *>_int32(other_index), NULL)
+    return other_start, other_index
 
 
 def pattern_color(start, index, width, int order):
@@ -140,22 +140,25 @@ cdef class Groups:
     cdef readonly object wrap    # makes the result of a vector of values
     cdef readonly object unwrap  # finds the vector of values in what a caller gives as out
 
-    def __init__(self, m, rows, columns, position, color, group_start, group, entry_color, wrap, unwrap):
+    def __init__(self, m, rows, columns, color, int32_t colors, wrap, unwrap):
         """`rows` and `columns` are pairs (start, index); rows is None where values go in the order of columns."""
-        self.owners = (rows, columns, position, color, group_start, group, entry_color)
+        group_start, group, entry_color = _empty(colors + 1, np.int32), _empty(len(columns[0]), np.int32), None
         self.m, self.n, self.nnz = m, len(columns[0]) - 1, len(columns[1])
         self.color, self.wrap, self.unwrap = color, wrap, unwrap
         memset(&self.s, 0, sizeof(self.s))
         self.s.columns = _pattern(columns[0], columns[1], m)
-        if rows is not None:
-            self.s.rows = _pattern(rows[0], rows[1], self.n)
-            self.s.position = <const int32_t *>_int32(position)
-        if entry_color is not None:
-            self.s.entry_color = <const uint8_t *>_data(entry_color)
         self.s.color = <const int32_t *>_int32(color)
         self.s.group_start = <const int32_t *>_int32(group_start)
         self.s.group = <const int32_t *>_int32(group)
-        self.s.colors = len(group_start) - 1
+        self.s.colors = colors
+        fdc_color_groups(&self.s.columns, self.s.color, colors, <int32_t *>self.s.group_start, <int32_t *>self.s.group)
+        if rows is not None:
+            self.s.rows = _pattern(rows[0], rows[1], self.n)
+            if colors <= 256:
+                entry_color = _empty(self.nnz, np.uint8)
+                self.s.entry_color = <const uint8_t *>_data(entry_color)
+                fdc_color_entries(&self.s.rows, self.s.color, <uint8_t *>self.s.entry_color)
+        self.owners = (rows, columns, color, group_start, group, entry_color)
 
     @property
     def colors(self):

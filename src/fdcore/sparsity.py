@@ -70,7 +70,7 @@ class Pattern:
         return len(self._given[1])
 
     @cached_property
-    def _other(self) -> tuple[Indices, Indices, Indices]:
+    def _other(self) -> Form:
         other = pattern_transpose(*self._given, self.shape[0 if self.is_by_columns else 1])
         for array in other:
             array.flags.writeable = False
@@ -79,17 +79,12 @@ class Pattern:
     @property
     def rows(self) -> Form:
         """``(indptr, indices)`` of the CSR form."""
-        return self._other[:2] if self.is_by_columns else self._given
+        return self._other if self.is_by_columns else self._given
 
     @property
     def columns(self) -> Form:
         """``(indptr, indices)`` of the CSC form."""
-        return self._given if self.is_by_columns else self._other[:2]
-
-    @property
-    def position(self) -> Indices | None:
-        """Where the entries of `columns` are in `rows`; None for a pattern given by columns."""
-        return None if self.is_by_columns else self._other[2]
+        return self._given if self.is_by_columns else self._other
 
     @classmethod
     def of(cls, pattern: Any) -> Pattern:
@@ -173,25 +168,13 @@ class Pattern:
 
         The results of one such preparation share their index arrays, which are read-only.
         """
-        (m, n), count = self.shape, 0
+        m = self.shape[0]
         if color is None:
             color, count = self.color(order)
         else:
             color = self._checked(color)
             count = int(color.max(initial=-1)) + 1
-        start, index = self.columns
-        # Columns without entries need no evaluation.
-        full = np.flatnonzero(np.diff(start)) if self.nnz else np.empty(0, dtype=np.intp)
-        by_color = color if full.size == n else color[full]
-        narrow = by_color.astype(np.uint8) if count <= 256 else by_color  # counted and sorted faster
-        by_group = np.argsort(narrow, kind="stable")
-        group = (by_group if full.size == n else full[by_group]).astype(np.int32)
-        group_start = np.zeros(count + 1, dtype=np.int32)
-        np.cumsum(np.bincount(narrow, minlength=count), out=group_start[1:])
         by_rows = None if self.is_by_columns else self.rows
-        entry_color = None
-        if by_rows is not None and count <= 256:
-            entry_color = color.astype(np.uint8)[by_rows[1]]
         template = self.matrix()
         state, kind = template.__dict__, type(template)
         wanted = template.indices
@@ -209,7 +192,7 @@ class Pattern:
                 raise ArgumentError("out must be a result of the same plan: a sparse matrix with its index arrays")
             return np.require(cast("Array", data), requirements=["C", "W"])
 
-        return Groups(m, by_rows, (start, index), self.position, color, group_start, group, entry_color, wrap, unwrap)
+        return Groups(m, by_rows, self.columns, color, count, wrap, unwrap)
 
     def _checked(self, color: NDArray[Any]) -> Indices:
         """Colours that a caller gives, if they fit the pattern."""

@@ -18,7 +18,9 @@ typedef struct coloring {
     int32_t *length;                   /* (m,) entries of each row */
     int32_t bound;                     /* the longest row */
     uint64_t work;                     /* sum of the squared lengths */
-    uint64_t *mask;                    /* (m,) or NULL: more than 64 colours are needed */
+    uint64_t *mask;                    /* (m,) or NULL */
+    int is_beyond_bits;                /* more than 64 colours are needed */
+    int is_colored;                    /* mask holds a whole colouring */
     int32_t *forbidden;                /* (n + 2,) or NULL */
     int32_t *block;
 } coloring;
@@ -121,18 +123,23 @@ static int have_rows(coloring *x) {
     return x->forbidden != NULL;
 }
 
+static int measure(coloring *x);
+
 /* Colours in the given order; -1 when out of memory. */
 static int32_t greedy(coloring *x, const int32_t *order, int32_t *color) {
-    if (x->bound <= 64) {
+    if (!x->is_beyond_bits) {
         if (x->mask == NULL) {
             x->mask = fdc_array((size_t)x->columns->width, sizeof *x->mask);
         }
         const int32_t colors = x->mask == NULL ? -1 : greedy_bits(x->columns, order, color, x->mask);
         if (colors >= 0) {
+            x->is_colored = 1;
             return colors;
         }
+        x->is_beyond_bits = x->bound == 0 || x->bound > 64; /* another order may do with 64 */
+        x->is_colored = 0;
     }
-    if (!have_rows(x)) {
+    if (!have_rows(x) || (x->length == NULL && !measure(x))) {
         return -1;
     }
     uncolor(color, x->columns->lines);
@@ -168,6 +175,39 @@ static int32_t improve(coloring *x, fdc_orderer *orderer, int32_t *trial, int32_
     return count;
 }
 
+/* Lengths of rows; 0 when out of memory. After a pass with bits they need not be counted: in a valid colouring a row
+ * has as many colours as entries. */
+static int measure(coloring *x) {
+    const fdc_pattern *columns = x->columns;
+    x->bound = 0;
+    x->work = 0;
+    for (int32_t w = 0; x->is_colored && w < columns->width; w++) {
+        uint64_t colors = x->mask[w], length = 0;
+        for (; colors != 0; colors &= colors - 1) {
+            length++;
+        }
+        x->bound = (int32_t)length > x->bound ? (int32_t)length : x->bound;
+        x->work += length * length;
+    }
+    if (x->is_colored) {
+        return 1;
+    }
+    x->length = fdc_array((size_t)columns->width, sizeof *x->length);
+    if (x->length == NULL) {
+        return 0;
+    }
+    memset(x->length, 0, (size_t)columns->width * sizeof *x->length);
+    for (int32_t k = 0; k < columns->start[columns->lines]; k++) {
+        x->length[columns->index[k]]++;
+    }
+    for (int32_t w = 0; w < columns->width; w++) {
+        const uint64_t length = (uint64_t)x->length[w];
+        x->bound = x->length[w] > x->bound ? x->length[w] : x->bound;
+        x->work += length * length;
+    }
+    return 1;
+}
+
 fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows, fdc_order order, int32_t *color,
                              int32_t *count, fdc_order *used) {
     const int32_t n = columns->lines, m = columns->width;
@@ -181,19 +221,6 @@ fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows
     fdc_orderer *orderer = NULL;
     int32_t *trial = NULL;
     coloring x = {.columns = columns, .rows = rows};
-    x.length = fdc_array((size_t)m, sizeof *x.length);
-    if (x.length == NULL) {
-        goto cleanup;
-    }
-    memset(x.length, 0, (size_t)m * sizeof *x.length);
-    for (int32_t k = 0; k < columns->start[n]; k++) {
-        x.length[columns->index[k]]++;
-    }
-    for (int32_t w = 0; w < m; w++) {
-        const uint64_t length = (uint64_t)x.length[w];
-        x.bound = x.length[w] > x.bound ? x.length[w] : x.bound;
-        x.work += length * length;
-    }
     if (kept != FDC_ORDER_NATURAL) {
         orderer = have_rows(&x) ? fdc_orderer_create(columns, x.rows) : NULL;
         if (orderer == NULL) {
@@ -201,16 +228,23 @@ fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows
         }
     }
     *count = greedy(&x, orderer == NULL ? NULL : fdc_orderer_make(orderer, kept), color);
-    if (order == FDC_ORDER_BEST && *count > x.bound && x.work <= BEST_WORK) {
-        trial = fdc_array((size_t)n, sizeof *trial);
-        orderer = have_rows(&x) ? fdc_orderer_create(columns, x.rows) : NULL;
-        if (trial == NULL || orderer == NULL) {
+    if (*count < 0) {
+        goto cleanup;
+    }
+    if (order == FDC_ORDER_BEST) {
+        if (x.length == NULL && !measure(&x)) {
             goto cleanup;
         }
-        *count = improve(&x, orderer, trial, color, *count, &kept);
+        if (*count > x.bound && x.work <= BEST_WORK) {
+            trial = fdc_array((size_t)n, sizeof *trial);
+            orderer = have_rows(&x) ? fdc_orderer_create(columns, x.rows) : NULL;
+            if (trial == NULL || orderer == NULL) {
+                goto cleanup;
+            }
+            *count = improve(&x, orderer, trial, color, *count, &kept);
+        }
     }
     if (*count < 0) {
-        *count = 0;
         goto cleanup;
     }
     if (used != NULL) {
@@ -218,6 +252,7 @@ fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows
     }
     status = FDC_OK;
 cleanup:
+    *count = status == FDC_OK ? *count : 0;
     fdc_orderer_destroy(orderer);
     free(trial);
     free(x.length);
@@ -225,4 +260,31 @@ cleanup:
     free(x.forbidden);
     free(x.block);
     return status;
+}
+
+void fdc_color_groups(const fdc_pattern *columns, const int32_t *color, int32_t colors, int32_t *group_start,
+                      int32_t *group) {
+    memset(group_start, 0, ((size_t)colors + 1) * sizeof *group_start);
+    for (int32_t j = 0; j < columns->lines; j++) {
+        group_start[color[j] + 1] += columns->start[j] < columns->start[j + 1];
+    }
+    for (int32_t c = 0; c < colors; c++) {
+        group_start[c + 1] += group_start[c];
+    }
+    for (int32_t j = 0; j < columns->lines; j++) {
+        if (columns->start[j] < columns->start[j + 1]) {
+            group[group_start[color[j]]++] = j;
+        }
+    }
+    for (int32_t c = colors; c > 0; c--) { /* filling has moved each start to its end */
+        group_start[c] = group_start[c - 1];
+    }
+    group_start[0] = 0;
+}
+
+void fdc_color_entries(const fdc_pattern *rows, const int32_t *color, uint8_t *entry_color) {
+    const int32_t nnz = rows->start[rows->lines];
+    for (int32_t k = 0; k < nnz; k++) {
+        entry_color[k] = (uint8_t)color[rows->index[k]];
+    }
 }

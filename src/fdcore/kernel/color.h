@@ -46,6 +46,13 @@ int32_t fdc_pattern_longest(const fdc_pattern *p);
 fdc_status fdc_color_columns(const fdc_pattern *columns, const fdc_pattern *rows, fdc_order order, int32_t *color,
                              int32_t *count, fdc_order *used);
 
+/* Columns by colour, those without entries left out: group (columns,) at most, group_start (colors + 1,). */
+void fdc_color_groups(const fdc_pattern *columns, const int32_t *color, int32_t colors, int32_t *group_start,
+                      int32_t *group);
+
+/* The colour of each entry's column, in the order of `rows`; for at most 256 colours. */
+void fdc_color_entries(const fdc_pattern *rows, const int32_t *color, uint8_t *entry_color);
+
 /* ---- symmetric matrices: one product B = A S serves an entry and its mirror image ---------------------------------
  */
 

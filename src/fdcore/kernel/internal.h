@@ -67,7 +67,6 @@ fdc_status fdc_scheme_first(fdc_method method, int accuracy, double precision, f
  * or, where rows.start is NULL, of `columns`. */
 typedef struct fdc_sparsity {
     fdc_pattern rows, columns;    /* (m, n) and (n, m) */
-    const int32_t *position;      /* (nnz,) where the entries of columns are in rows; NULL where rows.start is */
     const uint8_t *entry_color;   /* (nnz,) in the order of rows; NULL where that is, or with more than 256 colours */
     const int32_t *color;         /* (n,) of each column */
     const int32_t *group_start;   /* (colors + 1,) */

@@ -81,12 +81,20 @@ static fdc_status move(fdc_worker *w, ptrdiff_t unit, ptrdiff_t row, int back, f
     double *x = *w->x + row * job->base.width;
     if (!p->is_complex && job->side == NULL) {
         const double offset = s->offset[k], *restrict home = p->x, *restrict h = job->h;
-        for (const int32_t *t = member; t < end; t++) {
-            const double point = home[*t] + offset * h[*t];
-            if (!fdc_same_bits(x[*t], back ? point : home[*t])) {
+        if (!back) {
+            for (const int32_t *t = member; t < end; t++) {
+                x[*t] = home[*t] + offset * h[*t];
+            }
+            return FDC_OK;
+        }
+        /* An entry that was written to shows in the end, since it is not always among those that move; or now. */
+        for (const int32_t *t = member; job->groups == 1 && t < end; t++) {
+            if (!fdc_same_bits(x[*t], home[*t] + offset * h[*t])) {
                 return fdc_fail(fail, FDC_ERR_MUTATED, *t, x[*t]);
             }
-            x[*t] = back ? home[*t] : point;
+        }
+        for (const int32_t *t = member; t < end; t++) {
+            x[*t] = home[*t];
         }
         return FDC_OK;
     }
@@ -186,16 +194,30 @@ static void evaluation_task(void *ctx, int index)
 
 /* ---- retreat ------------------------------------------------------------------------------------------------- */
 
-static double *entry_of(const sparse_job *job, int32_t k)
+/* Where the value of row i and column j goes, which is entry k of `columns`. */
+static double *entry_of(const sparse_job *job, int32_t i, int32_t j, int32_t k)
 {
-    return job->base.p->jac + (job->s->rows.start != NULL ? job->s->position[k] : k);
+    const fdc_pattern *rows = &job->s->rows;
+    if (rows->start == NULL) {
+        return job->base.p->jac + k;
+    }
+    int32_t low = rows->start[i], high = rows->start[i + 1] - 1;
+    while (low < high) {
+        const int32_t middle = low + (high - low) / 2;
+        if (rows->index[middle] < j) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return job->base.p->jac + low;
 }
 
 static int is_bad(const sparse_job *job, int32_t j)
 {
     const fdc_pattern *columns = &job->s->columns;
     for (int32_t k = columns->start[j]; k < columns->start[j + 1]; k++) {
-        if (!fdc_finite(1, entry_of(job, k), 1)) {
+        if (!fdc_finite(1, entry_of(job, columns->index[k], j, k), 1)) {
             return 1;
         }
     }
@@ -248,7 +270,7 @@ static ptrdiff_t retry(fdc_worker *w, int32_t *pending, ptrdiff_t count, int sid
             const int32_t j = pending[t];
             const fdc_pattern *columns = &job->s->columns;
             for (int32_t k = columns->start[j]; t < tried && k < columns->start[j + 1]; k++) {
-                *entry_of(job, k) = job->y[columns->index[k]] * job->factor[j];
+                *entry_of(job, columns->index[k], j, k) = job->y[columns->index[k]] * job->factor[j];
             }
             if (t >= tried || is_bad(job, j)) {
                 pending[left++] = j;

@@ -57,7 +57,22 @@ static void place_each(sparse_job *job, ptrdiff_t begin, ptrdiff_t end)
     }
 }
 
-/* The same for the rule step without bounds, in loops that compilers vectorise. */
+/* Rule steps and factors of n components without bounds; whether all are finite. */
+FDC_WIDE static int rule_steps(ptrdiff_t n, const double *restrict x, double rule, double first, double second,
+                               double *restrict h, double *restrict factor)
+{
+    uint64_t carry = 0;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const double size = fabs(x[j]);
+        h[j] = rule * (size > 1.0 ? size : 1.0);
+        const double d = (x[j] + first * h[j] - x[j]) - (x[j] + second * h[j] - x[j]);
+        factor[j] = 1.0 / d;
+        carry |= fdc_carry(d) | fdc_carry(factor[j]);
+    }
+    return (carry >> 63) == 0;
+}
+
+/* The same for the rule step without bounds. */
 static void place_by_rule(sparse_job *job, ptrdiff_t begin, ptrdiff_t end)
 {
     const fdc_problem *p = job->base.p;
@@ -65,21 +80,8 @@ static void place_by_rule(sparse_job *job, ptrdiff_t begin, ptrdiff_t end)
     const double scale = job->base.o->step_scale > 0.0 ? job->base.o->step_scale : 1.0;
     const double rule = scale * s->rule;
     const double first = s->offset[0], second = s->form == FDC_PAIRS ? s->offset[1] : 0.0;
-    const double *restrict x = p->x;
-    double *restrict h = job->h;
-    double *restrict factor = job->factor;
-    uint64_t carry = 0;
-    for (ptrdiff_t j = begin; j < end; j++) {
-        const double size = fabs(x[j]);
-        h[j] = rule * (size > 1.0 ? size : 1.0);
-    }
-    for (ptrdiff_t j = begin; j < end; j++) {
-        const double d = (x[j] + first * h[j] - x[j]) - (x[j] + second * h[j] - x[j]);
-        factor[j] = 1.0 / d;
-        carry |= fdc_carry(d) | fdc_carry(factor[j]);
-    }
-    if (carry >> 63) { /* x is NaN, or so large that a point overflows: find out where */
-        place_each(job, begin, end);
+    if (!rule_steps(end - begin, p->x + begin, rule, first, second, job->h + begin, job->factor + begin)) {
+        place_each(job, begin, end); /* x is NaN, or so large that a point overflows: find out where */
     } else if (job->base.component != NULL) {
         memset(job->base.component + begin, FDC_AT_RULE, (size_t)(end - begin));
     }
