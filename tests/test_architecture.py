@@ -27,7 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "stencils tree",
         "selectors steps noise sparsity callbacks",
         "plan results",
-        "curve differentiate directional second",
+        "curve differentiate directional implicit second",
         "check",
         "report",
         "models integrations compat testing",

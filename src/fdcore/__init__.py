@@ -42,6 +42,7 @@ from fdcore.errors import (
     StepError,
 )
 from fdcore.fdcore import build_config
+from fdcore.implicit import implicit_jacobian
 from fdcore.plan import Gradient, Jacobian
 from fdcore.results import Result, Status
 from fdcore.second import Hessian, hessian, hvp
@@ -107,6 +108,7 @@ __all__ = [
     "gradient",
     "hessian",
     "hvp",
+    "implicit_jacobian",
     "jacobian",
     "jvp",
     "linear_operator",
