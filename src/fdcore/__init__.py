@@ -12,6 +12,7 @@ from fdcore.check import (
     GradientCheckError,
     Note,
     Parameter,
+    TaylorTest,
     WrongGradientError,
     check_gradient,
     check_hessian,
@@ -20,6 +21,7 @@ from fdcore.check import (
     check_vjp,
     error_band,
     relative_error,
+    taylor_test,
 )
 from fdcore.curve import StepSizeCurve, step_size_curve
 from fdcore.differentiate import derivative, gradient, jacobian
@@ -93,6 +95,7 @@ __all__ = [
     "Stencil",
     "StepError",
     "StepSizeCurve",
+    "TaylorTest",
     "WrongGradientError",
     "build_config",
     "check_gradient",
@@ -118,5 +121,6 @@ __all__ = [
     "selectors",
     "stencil",
     "step_size_curve",
+    "taylor_test",
     "weights",
 ]

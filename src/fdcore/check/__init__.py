@@ -3,6 +3,7 @@
 from fdcore.check.gradient import check_gradient
 from fdcore.check.jacobian import check_hessian, check_jacobian, check_jvp, check_vjp
 from fdcore.check.relative import error_band, relative_error
+from fdcore.check.taylor import TaylorTest, taylor_test
 from fdcore.check.verdict import (
     Diagnosis,
     Entry,
@@ -20,6 +21,7 @@ __all__ = [
     "GradientCheckError",
     "Note",
     "Parameter",
+    "TaylorTest",
     "WrongGradientError",
     "check_gradient",
     "check_hessian",
@@ -28,4 +30,5 @@ __all__ = [
     "check_vjp",
     "error_band",
     "relative_error",
+    "taylor_test",
 ]

@@ -78,7 +78,7 @@ def judge_entry(analytic: float, slope: Slope, rounding: float, scale: float) ->
     if z > LIMIT:
         return error, z, WRONG, slope.reason
     size = max(abs(analytic), abs(slope.value))
-    if LIMIT * error <= max(0.1 * size, 0.01 * scale):
+    if LIMIT * error <= max(0.5 * size, 0.05 * scale):
         return error, z, AGREES, ""
     reason = _REASONS.get(slope.reason, ZERO)
     if slope.reason == "rounding" and size > LIMIT * error:

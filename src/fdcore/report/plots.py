@@ -25,7 +25,7 @@ def figures(check: GradientCheck) -> list[tuple[str, str]]:
     figure = _extras.require("matplotlib.figure", extra="plot", feature="figures")
     drawn = []
     # The salt makes the ids of the SVG, and with them the whole page, the same each time.
-    with matplotlib.rc_context({"svg.hashsalt": "fdcore", "svg.fonttype": "none", "text.parse_math": False}):
+    with matplotlib.rc_context({"svg.hashsalt": "fdcore", "svg.fonttype": "none"}):
         for caption, draw in (("Analytic against numeric; correct entries lie on the line.", _scatter), ("", _map)):
             canvas = figure.Figure(figsize=(5.2, 4.0), layout="constrained")
             caption = draw(check, canvas) or caption
@@ -86,6 +86,8 @@ def _map(check: GradientCheck, canvas: Any) -> str:
     grid = grid.reshape(-1, grid.shape[-1])
     axes = canvas.add_subplot()
     image = axes.imshow(grid, aspect="auto", cmap="RdYlGn_r", vmin=-1.0, vmax=3.0, interpolation="nearest")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("last axis")
     axes.set_ylabel("the other axes")
     canvas.colorbar(image, label="log10 of z", extend="both")

@@ -96,7 +96,7 @@ def check(case, bug, grad, good, bad, names, options):
         if np.shape(bad[key]) != value.shape:
             truth[key] = None
             continue
-        unit = 1e-9 if case.dtype == np.float64 else 1e-3
+        unit = 1e-9 if case.dtype == np.float64 else 1e-6
         size = math.sqrt(float(np.mean(np.square(value, dtype=float)))) if value.size else 0.0
         off = ~(np.abs(np.asarray(bad[key], float) - value) <= unit * size)
         if off.any() and size > (1e-10 if case.dtype == np.float64 else 1e-4) * most:
