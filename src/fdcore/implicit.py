@@ -67,8 +67,8 @@ def implicit_jacobian(F: Any, y: ArrayLike, theta: ArrayLike, **options: Any) ->
     condition = np.linalg.cond(by_y) if solution.size else 1.0
     if not condition < 1.0 / np.finfo(np.float64).eps:
         raise ArgumentError(
-            f"dF/dy is singular (condition number {condition:.2g}), so y is no isolated solution of F(y, theta) = 0 and "
-            "has no derivative there"
+            f"dF/dy is singular (condition number {condition:.2g}), so y is no isolated solution of F(y, theta) = 0 "
+            "and has no derivative there"
         )
     result: Array = -np.linalg.solve(by_y, by_theta)
     return result
