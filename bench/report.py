@@ -50,7 +50,7 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
 def notes(outcome: Outcome) -> list[str]:
     """List what did not run and why, and whether the machine was busy."""
     found = [f"{t.name}: {t.missing}" for t in outcome.timings.values() if t.missing]
-    found += [f"{t.name}: {t.count} colours" for t in outcome.timings.values() if t.count is not None]
+    found += [f"{t.name}: {t.count} {t.unit}" for t in outcome.timings.values() if t.count is not None]
     found += [
         f"{t.name}: other processes interrupted {t.interrupted} blocks for good"
         for t in outcome.timings.values()

@@ -76,7 +76,8 @@ class Contender:
     name: str
     build: Callable[[], Call]
     answers: bool = True  # False: it computes no derivative (bare calls)
-    count: Callable[[Any], int] | None = None  # something of the answer to be counted (colours)
+    count: Callable[[Any], int] | None = None  # something of the answer to be counted
+    unit: str = "colours"  # and what that is
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Timing:
     floors: list[float] = field(default_factory=list)
     error: float | None = None
     count: int | None = None
+    unit: str = ""
     missing: str | None = None
     interrupted: int = 0  # blocks that were taken as they came
 
@@ -226,7 +228,7 @@ def relative_error(answer: Any, exact: Any) -> float:
 
 
 def _prepare(contender: Contender, exact: Any) -> tuple[Timing, _Runner | None]:
-    timing = Timing(contender.name)
+    timing = Timing(contender.name, unit=contender.unit)
     try:
         call = contender.build()
         began = time.perf_counter()
