@@ -134,7 +134,7 @@ static void test_a_poll_stops_a_long_run(void) {
         const int64_t start = fdc_clock_ns();
         CHECK_INT(fdc_gradient(&f, N, x, g, &o, NULL), FDC_ERR_CANCELLED);
         const double ms = (double)(fdc_clock_ns() - start) * 1e-6;
-        CHECK_INT(polls, 3);
+        CHECK(polls == 3 || (workers == 2 && polls == 4)); /* once more where it has to wait for the helper */
         CHECK(ms > 3 * 50 - 1 && ms < 700); /* the third poll is due at 150 */
     }
     fdc_pool_destroy(pool);
