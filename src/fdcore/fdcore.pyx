@@ -442,7 +442,8 @@ cdef class Engine:
     def use_groups(self, Groups groups):
         """Make a sparse Jacobian by groups of columns from now on."""
         if self.native is not None and self.native.n not in (-1, groups.n) or self.m not in (-1, groups.m):
-            raise errors.ShapeError(f"the pattern is ({groups.m}, {groups.n}), which does not fit {self.native or self.f!r}")
+            f = self.native or self.f
+            raise errors.ShapeError(f"the pattern is ({groups.m}, {groups.n}), which does not fit {f!r}")
         self.groups = groups
         self.m = groups.m
         self.detect = None

@@ -86,7 +86,7 @@ def pattern_color(start, index, width, int order):
 
 
 def pattern_color_star(start, index, int order):
-    """Star colouring of a symmetric pattern: colours, their number, and which entries are read at their mirror image."""
+    """Star colouring of a symmetric pattern: colours, their number, which entries are read at their mirror image."""
     cdef fdc_pattern p = _pattern(start, index, len(start) - 1)
     color, mirrored = _empty(p.lines, np.int32), _empty(len(index), np.uint8)
     cdef int32_t count = 0
