@@ -15,7 +15,7 @@ from fdcore.coerce import as_vector, bind
 from fdcore.errors import AnalyticityError, ArgumentError, ArgumentTypeError
 from fdcore.fdcore import Engine, Groups, Native, cpu_count
 from fdcore.results import Result
-from fdcore.sparsity import detect, groups_of
+from fdcore.sparsity import Symmetric, detect, groups_of
 from fdcore.stencils import Stencil, central, one_sided
 from fdcore.steps import settings
 
@@ -237,6 +237,9 @@ class Jacobian(_Plan):
         ``f(x) -> (m,)`` for x of shape (n,); or, with `vectorized`, ``f(x) -> (k, m)`` for x of shape (k, n).
     sparsity : "detect", pattern or (pattern, colours), optional
         As for `jacobian`; "detect" finds the pattern at the x of the first call.
+    symmetric : bool, default False
+        With `sparsity`: f is a gradient, so that the Jacobian, its Hessian, is symmetric. One evaluation for each of
+        the colours of a star colouring, which are fewer, then does, and the result is exactly symmetric.
     order : str, default "best"
         How to colour the columns; see `color_columns`.
     method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized
@@ -264,16 +267,20 @@ class Jacobian(_Plan):
     __slots__ = ()
     _jac = True
 
-    def __init__(self, f: Any, *, sparsity: Any = None, order: str = "best", **options: Any) -> None:
+    def __init__(
+        self, f: Any, *, sparsity: Any = None, symmetric: bool = False, order: str = "best", **options: Any
+    ) -> None:
         super().__init__(f, **options)
         if isinstance(sparsity, str) and sparsity == "detect":
-            self.detect_with(lambda x, args: self._detected(x, args, order, options.get("bounds")))
+            self.detect_with(lambda x, args: self._detected(x, args, symmetric, order, options.get("bounds")))
         elif sparsity is not None:
-            self.use_groups(groups_of(sparsity, order))
+            self.use_groups(Symmetric(sparsity).direct(order) if symmetric else groups_of(sparsity, order))
 
-    def _detected(self, x: Array, args: tuple[Any, ...], order: str, bounds: Any) -> tuple[Groups, int]:
+    def _detected(
+        self, x: Array, args: tuple[Any, ...], symmetric: bool, order: str, bounds: Any
+    ) -> tuple[Groups, int]:
         pattern, nfev = detect(lambda point: self.base(point, args), x, bounds=bounds)
-        return pattern.groups(order=order), nfev
+        return Symmetric(pattern).direct(order) if symmetric else pattern.groups(order=order), nfev
 
 
 class Pointwise(_Plan):

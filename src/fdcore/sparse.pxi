@@ -15,9 +15,8 @@ cdef extern from "internal.h" nogil:
     fdc_status fdc_color_star(const fdc_pattern *, fdc_order, int32_t *, int32_t *, uint8_t *, fdc_order *) noexcept
     fdc_status fdc_color_acyclic(const fdc_pattern *, fdc_order, int32_t *, int32_t *, fdc_substitution *, int32_t *,
                                  fdc_order *) noexcept
-    void fdc_recover_star(const fdc_pattern *, const int32_t *, const uint8_t *, const double *, double *) noexcept
     void fdc_recover_acyclic(const fdc_pattern *, const int32_t *, const fdc_substitution *, ptrdiff_t,
-                             const double *, double *, double *) noexcept
+                             const double *, const double *, double *, double *) noexcept
 
 ORDERS = ("natural", "largest-first", "smallest-last", "incidence-degree", "saturation", "best")
 
@@ -115,17 +114,12 @@ def pattern_color_acyclic(start, index, int order):
     return color, count, steps[:taken], depth
 
 
-def pattern_recover(start, index, color, recovery, products):
-    """Values of a symmetric matrix from its products (colours, n); `recovery` is `mirrored`, or the steps."""
+def pattern_substitute(start, index, color, steps, products, scale):
+    """Values of a symmetric matrix from its products (colours, n); column j has been multiplied by scale[j]."""
     cdef fdc_pattern p = _pattern(start, index, len(start) - 1)
-    values, known = _empty(len(index)), None
-    if recovery.ndim == 1:
-        fdc_recover_star(&p, <const int32_t *>_int32(color), <const uint8_t *>_data(recovery), _data(products),
-                         _data(values))
-    else:
-        known = np.zeros(p.lines)
-        fdc_recover_acyclic(&p, <const int32_t *>_int32(color), <const fdc_substitution *>_data(recovery),
-                            len(recovery), _data(products), _data(known), _data(values))
+    values, known = _empty(len(index)), np.zeros(p.lines)
+    fdc_recover_acyclic(&p, <const int32_t *>_int32(color), <const fdc_substitution *>_data(steps), len(steps),
+                        _data(products), _data(scale), _data(known), _data(values))
     return values
 
 

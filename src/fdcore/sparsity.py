@@ -18,6 +18,9 @@ from fdcore.fdcore import (
     Groups,
     pattern_check,
     pattern_color,
+    pattern_color_acyclic,
+    pattern_color_star,
+    pattern_substitute,
     pattern_transpose,
 )
 from fdcore.steps import settings
@@ -175,24 +178,28 @@ class Pattern:
             color = self._checked(color)
             count = int(color.max(initial=-1)) + 1
         by_rows = None if self.is_by_columns else self.rows
+        return Groups(m, by_rows, self.columns, color, count, *self.wrapper())
+
+    def wrapper(self) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
+        """Give functions that make a result of a vector of values, and find the values of an earlier one."""
         template = self.matrix()
         state, kind = template.__dict__, type(template)
         wanted = template.indices
 
-        def wrap(values: NDArray[np.float64]) -> Any:
+        def wrap(values: Array) -> Any:
             # What copy.copy does, without the values.
             made = object.__new__(kind)
             made.__dict__.update(state)
             made.data = values
             return made
 
-        def unwrap(out: Any) -> NDArray[np.float64]:
+        def unwrap(out: Any) -> Array:
             data = getattr(out, "data", None)
             if getattr(out, "indices", None) is not wanted or getattr(data, "dtype", None) != np.float64:
                 raise ArgumentError("out must be a result of the same plan: a sparse matrix with its index arrays")
             return np.require(cast("Array", data), requirements=["C", "W"])
 
-        return Groups(m, by_rows, self.columns, color, count, wrap, unwrap)
+        return wrap, unwrap
 
     def _checked(self, color: NDArray[Any]) -> Indices:
         """Colours that a caller gives, if they fit the pattern."""
@@ -202,6 +209,72 @@ class Pattern:
         if (row := conflict(self, array)) is not None:
             raise ArgumentError(f"the colours do not fit the pattern: two columns of one colour meet in row {row}")
         return array
+
+
+class Symmetric:
+    """The pattern of a Hessian, to be found from differences of the gradient with few evaluations.
+
+    A pattern that is not symmetric, such as one triangle, is completed.
+    """
+
+    def __init__(self, pattern: Any) -> None:
+        given = Pattern.of(pattern)
+        m, n = given.shape
+        if m != n:
+            raise ShapeError(f"the pattern of a Hessian is square, not {given.shape}")
+        start, index = given.rows
+        if not all(np.array_equal(*both) for both in zip(given.rows, given.columns, strict=True)):
+            row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+            pairs = np.concatenate([row, index]), np.concatenate([index, row])
+            completed = Pattern._of_pairs(*pairs, (n, n))
+            completed.template, given = given.template, completed
+            start, index = given.rows
+        self.pattern = given
+        self.row = np.repeat(np.arange(n, dtype=np.int32), np.diff(start))
+
+    def _part(self, entries: NDArray[Any], color: Indices, count: int, values: Callable[[Array], Any]) -> Groups:
+        """Groups for some of the entries; `values` makes the result of theirs."""
+        n = self.pattern.shape[0]
+        start = np.zeros(n + 1, dtype=np.int32)
+        np.cumsum(np.bincount(self.row[entries], minlength=n), out=start[1:])
+        part = Pattern((n, n), by_rows=(start, self.pattern.rows[1][entries]))
+
+        def unwrap(out: Any) -> Array:
+            raise ArgumentError(
+                "out cannot be given for a symmetric matrix, whose entries are not evaluated one by one"
+            )
+
+        return Groups(n, part.rows, part.columns, color, count, values, unwrap)
+
+    def direct(self, order: str = "best") -> Groups:
+        """Star colouring: each pair of entries is read off one product."""
+        start, index = self.pattern.rows
+        color, count, mirrored = pattern_color_star(start, index, _order(order))
+        mirror = np.argsort(index, kind="stable")  # by columns, which are the rows
+        own = (mirrored == 0) & ((mirrored[mirror] != 0) | (index <= self.row))
+        source = np.where(own, np.arange(index.size), mirror)
+        position = (np.cumsum(own) - 1)[source]
+        wrap, _ = self.pattern.wrapper()
+        return self._part(np.flatnonzero(own), color, count, lambda values: wrap(values[position]))
+
+    def substituted(self, order: str = "best") -> tuple[Groups, Callable[[Array, Array], Any]]:
+        """Acyclic colouring: entries follow one from another.
+
+        Returns groups whose values are quotients, and what makes a matrix of those and the displacements (n,).
+        """
+        (start, index), n = self.pattern.rows, self.pattern.shape[0]
+        color, count, steps, _ = pattern_color_acyclic(start, index, _order(order))
+        _, entries = np.unique(self.row.astype(np.int64) * count + color[index], return_index=True)
+        entries = np.sort(entries)  # one for each row and colour
+        row, column = self.row[entries], index[entries]
+        wrap, _ = self.pattern.wrapper()
+
+        def recover(values: Array, displacement: Array) -> Any:
+            products = np.zeros((count, n))
+            products[color[column], row] = values * displacement[column]
+            return wrap(pattern_substitute(start, index, color, steps, products, displacement))
+
+        return self._part(entries, color, count, lambda values: values), recover
 
 
 def conflict(pattern: Pattern, color: NDArray[Any]) -> int | None:
@@ -262,6 +335,8 @@ def color_columns(pattern: Any, order: str = "best") -> Indices:
 
 def groups_of(sparsity: Any, order: str) -> Groups:
     """Read a `sparsity` argument: a pattern, or a pattern with the colours of its columns."""
+    if isinstance(sparsity, Groups):
+        return sparsity
     if isinstance(sparsity, str):
         raise ArgumentError(f"sparsity must be 'detect' or a pattern, not {sparsity!r}")
     if isinstance(sparsity, tuple) and len(sparsity) == 2:

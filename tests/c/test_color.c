@@ -388,12 +388,13 @@ static double entry_value(int32_t i, int32_t j) {
     return (double)((low * 31 + high * 17) % 1000 + 1);
 }
 
-static double *products_of(const matrix *a, const int32_t *color, int32_t count) {
+/* Column j times scale[j]; powers of two, so that all stays exact. */
+static double *products_of(const matrix *a, const int32_t *color, int32_t count, const double *scale) {
     double *products = make((ptrdiff_t)count * a->n, sizeof *products);
     for (int32_t i = 0; i < a->n; ++i) {
         for (int32_t j = 0; j < a->n; ++j) {
             if (has(a, i, j)) {
-                products[(ptrdiff_t)color[j] * a->n + i] += entry_value(i, j);
+                products[(ptrdiff_t)color[j] * a->n + i] += entry_value(i, j) * (scale == NULL ? 1.0 : scale[j]);
             }
         }
     }
@@ -414,7 +415,7 @@ static int32_t color_star(const matrix *a, fdc_order order) {
     double *values = make(a->nnz, sizeof *values);
     CHECK_INT(fdc_color_star(&a->rows, order, color, &count, mirrored, NULL), FDC_OK);
     check_symmetric(a, color, count, 1);
-    double *products = products_of(a, color, count);
+    double *products = products_of(a, color, count, NULL);
     fdc_recover_star(&a->rows, color, mirrored, products, values);
     check_values(a, values);
     free(color);
@@ -435,15 +436,20 @@ static int32_t color_acyclic(const matrix *a, fdc_order order, int32_t *depth) {
     double *values = make(a->nnz, sizeof *values), *known = make(a->n, sizeof *known);
     CHECK_INT(fdc_color_acyclic(&a->rows, order, color, &count, steps, depth, NULL), FDC_OK);
     check_symmetric(a, color, count, 0);
-    double *products = products_of(a, color, count);
+    double *scale = make(a->n, sizeof *scale);
+    for (int32_t j = 0; j < a->n; ++j) {
+        scale[j] = 1 << (j % 5);
+    }
+    double *products = products_of(a, color, count, scale);
     for (int repeat = 0; repeat < 2; ++repeat) { /* `known` must be zeros again after the first */
-        fdc_recover_acyclic(&a->rows, color, steps, pairs, products, known, values);
+        fdc_recover_acyclic(&a->rows, color, steps, pairs, products, scale, known, values);
         check_values(a, values);
     }
     free(color);
     free(steps);
     free(values);
     free(known);
+    free(scale);
     free(products);
     return count;
 }

@@ -63,8 +63,9 @@ void fdc_color_entries(const fdc_pattern *rows, const int32_t *color, uint8_t *e
 fdc_status fdc_color_star(const fdc_pattern *a, fdc_order order, int32_t *color, int32_t *count, uint8_t *mirrored,
                           fdc_order *used);
 
-/* One step of recovery by substitution: the off-diagonal pair at `entry` and `mirror` is
- * B[leaf][color[parent]] - known[leaf], and is then added to known[parent]; known[leaf] is 0 again. */
+/* One step of recovery by substitution: the off-diagonal pair at `entry` and `mirror` is what is left of
+ * B[leaf][color[parent]] once known[leaf] is taken off; it is then known to row `parent`, and known[leaf] is 0 again.
+ */
 typedef struct fdc_substitution {
     int32_t leaf, parent, entry, mirror;
     int32_t ends; /* 1: the last step of a tree, after it known[parent] is 0 again */
@@ -79,8 +80,10 @@ fdc_status fdc_color_acyclic(const fdc_pattern *a, fdc_order order, int32_t *col
 void fdc_recover_star(const fdc_pattern *a, const int32_t *color, const uint8_t *mirrored, const double *products,
                       double *values);
 
-/* The same by substitution. known: (n,) zeros, and left so. */
+/* The same by substitution, from B = A S where column j of A has been multiplied by scale[j]. known: (n,) zeros, and
+ * left so. */
 void fdc_recover_acyclic(const fdc_pattern *a, const int32_t *color, const fdc_substitution *steps,
-                         ptrdiff_t step_count, const double *products, double *known, double *values);
+                         ptrdiff_t step_count, const double *products, const double *scale, double *known,
+                         double *values);
 
 #endif

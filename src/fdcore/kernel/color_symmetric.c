@@ -389,15 +389,20 @@ void fdc_recover_star(const fdc_pattern *a, const int32_t *color, const uint8_t 
 }
 
 void fdc_recover_acyclic(const fdc_pattern *a, const int32_t *color, const fdc_substitution *steps,
-                         ptrdiff_t step_count, const double *products, double *known, double *values) {
-    ptrdiff_t n = a->lines;
-    for (int32_t i = 0; i < a->lines; i++)
-        for (int32_t k = a->start[i]; k < a->start[i + 1]; k++)
-            if (a->index[k] == i) values[k] = products[color[i] * n + i];
+                         ptrdiff_t step_count, const double *products, const double *scale, double *known,
+                         double *values) {
+    const ptrdiff_t n = a->lines;
+    for (int32_t i = 0; i < a->lines; i++) {
+        for (int32_t k = a->start[i]; k < a->start[i + 1]; k++) {
+            if (a->index[k] == i) {
+                values[k] = products[color[i] * n + i] / scale[i];
+            }
+        }
+    }
     for (const fdc_substitution *s = steps; s < steps + step_count; s++) {
-        double value = products[color[s->parent] * n + s->leaf] - known[s->leaf];
+        const double value = (products[color[s->parent] * n + s->leaf] - known[s->leaf]) / scale[s->parent];
         values[s->entry] = values[s->mirror] = value;
         known[s->leaf] = 0.0;
-        known[s->parent] = s->ends ? 0.0 : known[s->parent] + value;
+        known[s->parent] = s->ends ? 0.0 : known[s->parent] + value * scale[s->leaf];
     }
 }
