@@ -13,11 +13,12 @@ HERE = Path(__file__).resolve().parent
 LINK = (sysconfig.get_config_var("LDSHARED") or "cc -shared").split()
 
 
-def library(source: str, folder: Path) -> str:
+def library(source: str, folder: Path, *include: str) -> str:
     """Make a shared library of a C or Fortran file: ``gcc -O2 -shared -fPIC -o rosenbrock.so rosenbrock.c -lm``."""
     made = folder / f"{Path(source).stem}.so"
     command = ["gfortran", "-shared", f"-J{folder}"] if source.endswith(".f90") else LINK
-    subprocess.run([*command, "-O2", "-fPIC", "-o", made, HERE / source, "-lm"], check=True)
+    headers = [f"-I{path}" for path in include]
+    subprocess.run([*command, "-O2", "-fPIC", *headers, "-o", made, HERE / source, "-lm"], check=True)
     return str(made)
 
 

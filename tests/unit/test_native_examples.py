@@ -138,7 +138,7 @@ def test_examples_run_as_programs(example: Callable[[str, str], ModuleType], nam
 
 def test_every_example_is_tested_and_listed() -> None:
     files = {path.stem for path in EXAMPLES.glob("*.py")} - {"_build"}
-    assert files == {*SCALAR, *VECTOR, *CLIENTS, "low_level_callable", "newton"}
+    assert files == {*SCALAR, *VECTOR, *CLIENTS, "low_level_callable", "newton", "update"}
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"({name}.py)" in listed for name in files)
 
@@ -150,3 +150,13 @@ def test_newton_loop_without_the_gil(example: Callable[[str, str], ModuleType], 
     assert np.max(np.abs((3 - 2 * root) * root - padded[:-2] - 2 * padded[2:] + 1)) <= 1e-12
     assert 3 <= iterations <= 10
     assert evaluations == 50 * iterations
+
+
+def test_coordinate_update(example: Callable[[str, str], ModuleType], tmp_path: Path) -> None:
+    module = example("update", "cc")
+    exact = module.DATA.T @ (np.exp(module.DATA @ module.X) - module.COUNTS) / len(module.DATA)
+    updated, full = (fd.gradient(f, module.X) for f in module.make(tmp_path))
+    np.testing.assert_allclose(full, exact, atol=1e-8)
+    np.testing.assert_allclose(updated, exact, atol=2e-11)
+    # Full evaluations subtract two losses; with updates truncation alone is left.
+    assert np.abs(updated - exact).max() < np.abs(full - exact).max()
