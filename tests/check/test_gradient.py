@@ -441,3 +441,35 @@ def test_gradient_that_does_not_notice_that_the_point_moved():
     assert check.verdict == "agrees"
     linear = check_gradient(lambda x: float(x @ [1.0, 2.0]), lambda x: np.array([1.0, 2.0]) + 0 * x, x)
     assert linear.notes == ()
+
+
+@pytest.mark.parametrize("mode", ["elementwise", "projected"])
+def test_rtol_is_in_addition_and_said(mode):
+    x = np.array([1.0, 2.0, 3.0])
+
+    def grad(x):
+        return 2 * x * [1, 1 + 1e-4, 1]
+
+    assert check_gradient(square, grad, x, mode=mode).verdict == "wrong"
+    check = check_gradient(square, grad, x, rtol=1e-3, mode=mode)
+    assert check.verdict == "agrees"
+    if mode == "elementwise":
+        assert [n.label for n in check.notes] == ["within-rtol"]
+    assert check_gradient(square, lambda x: 2.1 * x, x, rtol=1e-3, mode=mode).verdict == "wrong"
+    with pytest.raises(ArgumentError, match="rtol"):
+        check_gradient(square, grad, x, rtol=-1.0)
+
+
+def test_several_points_see_what_one_does_not():
+    def grad(x):
+        return np.where(x > 0, 2 * x, 3 * x)
+
+    x = np.array([0.1, 0.2, 0.3, 0.05] * 5)
+    assert check_gradient(square, grad, x).verdict == "agrees"
+    check = check_gradient(square, grad, x, points=8)
+    assert check.verdict == "wrong"
+    assert check.nfev > 1000
+    origin = check_gradient(square, lambda x: 2 * x, np.zeros(3), points=2)
+    assert origin.verdict == "cannot tell"
+    with pytest.raises(ArgumentError, match="points"):
+        check_gradient(square, 2 * x, x, points=2)

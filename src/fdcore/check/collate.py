@@ -31,6 +31,8 @@ class Comparison:
     Attributes
     ----------
     mode : {"elementwise", "projected"}
+    rtol : float
+        Relative differences up to here are none.
     chosen : (n,) array of bool, or None
         The entries to check, where not all are.
     slopes : dict of int to Slope
@@ -44,6 +46,7 @@ class Comparison:
     """
 
     mode: str
+    rtol: float = 0.0
     chosen: NDArray[np.bool_] | None = None
     slopes: dict[int, Slope] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
@@ -113,6 +116,7 @@ def collate(
     if reason.startswith(ZERO):
         found.note("uninformative", f"{ZERO}, which says nothing about its formula; check at a displaced point")
     _note_kinks(entries, found)
+    _note_rtol(entries, found, comparison.rtol)
     _note_rest(tree, found, comparison)
     blocks = _blocks(tree, x, found, comparison, index, numeric, error, sizes)
     right = [row.name for row in parameters if row.verdict == AGREES and math.isfinite(row.detection_limit)]
@@ -164,6 +168,11 @@ def _blocks(
         own = usable & (index >= leaf.start) & (index < leaf.stop)
         if not own.any() or k in lost:
             continue
+        # Of a gradient that is far too large, its rounding counts as that of the right one would.
+        a, n = np.abs(found.analytic[index[own]]), np.abs(numeric[own])
+        rounding = np.array([found.rounding.entry(j) for j in index[own].tolist()])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            spare = np.nan_to_num(rounding * (1.0 - np.minimum(1.0, np.where(a > 0.0, n / a, 1.0))), posinf=0.0)
         along = []
         if comparison.search is not None and leaf.size <= ALONG:
             inside = [p for p in comparison.search.measured if leaf.start <= p.start and p.stop <= leaf.stop]
@@ -178,7 +187,7 @@ def _blocks(
                 parts[leaf.name],
                 index[own] - leaf.start,
                 numeric[own],
-                error[own],
+                np.maximum(error[own] - spare, 1e-3 * error[own]),
                 along,
                 sizes,
                 values.get(k),
@@ -212,7 +221,7 @@ def _entries(
         position = tree.leaf_of(j)
         leaf = tree.leaves[position]
         analytic, slope = float(found.analytic[j]), comparison.slopes[j]
-        judged = judge_entry(analytic, slope, found.rounding.entry(j), scales.gradient[position])
+        judged = judge_entry(analytic, slope, found.rounding.entry(j), scales.gradient[position], comparison.rtol)
         entries.append(Entry(leaf.name, tree.index(j), analytic, slope.value, *judged))
     return entries
 
@@ -336,6 +345,17 @@ def _note_rest(tree: Tree, found: Findings, comparison: Comparison) -> None:
     rest = sorted(comparison.search.wrong, key=lambda p: -p.z)
     places = ", ".join(f"between {tree.name(p.start)} and {tree.name(p.stop - 1)}" for p in rest[:2])
     found.note("not-located", f"there are more wrong entries, {places}; a larger budget finds them")
+
+
+def _note_rtol(entries: list[Entry], found: Findings, rtol: float) -> None:
+    close = [e for e in entries if e.reason == "within rtol"]
+    if close:
+        worst = max(close, key=lambda e: e.z)
+        found.note(
+            "within-rtol",
+            f"{len(close)} entries are wrong by more than their error bars, but by less than rtol = {rtol:g}; "
+            f"the clearest one is {worst.name} with a ratio of {worst.ratio:.9g}",
+        )
 
 
 def _note_kinks(entries: list[Entry], found: Findings) -> None:

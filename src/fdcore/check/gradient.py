@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,11 +18,13 @@ from fdcore.check.judge import Scales
 from fdcore.check.preflight import Findings, aftermath, preflight
 from fdcore.check.projected import Projector, Search
 from fdcore.check.slope import COST
-from fdcore.check.verdict import GradientCheck
+from fdcore.check.verdict import GradientCheck, worst
 from fdcore.errors import ArgumentError
 from fdcore.tree import Tree, flatten
 
 __all__ = ["check_gradient"]
+
+Vector = NDArray[np.float64]
 
 ELEMENTWISE = 10_000  # evaluations up to which every entry is compared where nothing is said
 PROJECTED = 600
@@ -38,6 +41,8 @@ def check_gradient(
     only: str | Sequence[str] = (),
     exclude: str | Sequence[str] = (),
     sample: int | None = None,
+    rtol: float = 0.0,
+    points: int = 1,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
 ) -> GradientCheck:
@@ -71,6 +76,11 @@ def check_gradient(
         Names of the arrays to check, or not to check, as the report has them; ``*`` and ``?`` stand for any text.
     sample : int, optional
         Check no more than this number of entries of each array, chosen at random (elementwise).
+    rtol : float
+        Relative differences that shall not count as wrong; a note says where there are such. The default is none.
+    points : int
+        Check at this number of points: at `x`, and at random ones nearby. The outcome is the worst of all; each note
+        on its point says which one it was.
     args, kwargs
         Further arguments of both functions.
 
@@ -108,7 +118,29 @@ def check_gradient(
         raise ArgumentError(f"mode must be 'auto', 'elementwise' or 'projected', not {mode!r}")
     if budget is not None and budget < 1:
         raise ArgumentError(f"budget must be at least 1 evaluation, not {budget}")
+    if not 0.0 <= rtol < 1.0:
+        raise ArgumentError(f"rtol must be between 0 and 1, not {rtol}")
     vector, tree = flatten(x)
+    if points != 1:
+        return _several(
+            f,
+            grad,
+            vector,
+            tree,
+            points,
+            seed,
+            {
+                "mode": mode,
+                "budget": budget,
+                "seed": seed,
+                "only": only,
+                "exclude": exclude,
+                "sample": sample,
+                "rtol": rtol,
+                "args": args,
+                "kwargs": kwargs,
+            },
+        )
     if not np.all(np.isfinite(vector)):
         bad = int(np.argmin(np.isfinite(vector)))
         raise ArgumentError(f"x must be finite: {tree.name(bad)} is {vector[bad]}")
@@ -120,7 +152,7 @@ def check_gradient(
     objective = Objective(f, tree, args, kwargs or {})
     gradient = Gradient(grad, tree, args, kwargs or {})
     found = preflight(objective, gradient, vector)
-    comparison = Comparison(mode, chosen)
+    comparison = Comparison(mode, rtol, chosen)
     if math.isfinite(found.f0):
         scales = Scales.of(tree, vector, found.analytic)
         found.sizes = scales.x
@@ -128,10 +160,33 @@ def check_gradient(
         if mode == "elementwise":
             _every_entry(prober, found, chosen, budget or 2**62, comparison)
         else:
-            projector = Projector(prober, found.analytic, found.rounding, chosen, seed)
+            projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
             _directions(projector, budget or PROJECTED, comparison)
         aftermath(objective, gradient, vector, found)
     return collate(tree, vector, objective, gradient, found, comparison, seed)
+
+
+def _several(
+    f: Callable[..., Any], grad: Any, x: Vector, tree: Tree, points: int, seed: int, options: dict[str, Any]
+) -> GradientCheck:
+    """Check at x and at random points around it."""
+    if points < 1 or not callable(grad):
+        raise ArgumentError("points must be at least 1, and more than one needs a gradient that is a function")
+    rng = np.random.default_rng([seed, 11])
+    scales = Scales.of(tree, x, np.zeros(x.size)).x
+    checks = []
+    for number in range(points):
+        point = x.copy()
+        if number:
+            for leaf, scale in zip(tree.leaves, scales, strict=True):
+                point[leaf.start : leaf.stop] += 0.2 * scale * rng.standard_normal(leaf.size)
+        check = check_gradient(f, grad, tree.unflatten(point, own_dtype=True), **options)
+        if number:
+            check = replace(
+                check, notes=tuple(replace(n, message=f"at point {number}: {n.message}") for n in check.notes)
+            )
+        checks.append(check)
+    return worst(checks)
 
 
 def _chosen(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from fdcore.check.gradient import check_gradient
 from fdcore.check.judge import Scales, rms
 from fdcore.check.preflight import Findings
 from fdcore.check.rounding import Rounding
-from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, GradientCheck, Note
+from fdcore.check.verdict import GradientCheck, Note, worst
 from fdcore.errors import ArgumentError, ArgumentTypeError, ShapeError
 from fdcore.tree import Tree, as_numbers, flatten
 
@@ -225,7 +224,7 @@ def _combined(
             return product(jac, v)
         return lambda point: product(jac(point, *args, **kwargs), v)
 
-    return _worst(_scalars(f, gradient_of, x, outputs.shape, 2, "auto", budget, seed, args, kwargs), [])
+    return worst(_scalars(f, gradient_of, x, outputs.shape, 2, "auto", budget, seed, args, kwargs), [])
 
 
 def _scalars(
@@ -310,7 +309,7 @@ def check_vjp(
         return lambda point: vjp(point, v.copy())
 
     checks = _scalars(f, gradient_of, x, outputs.shape, samples, mode, budget, seed, args, kwargs)
-    return _worst(checks, notes)
+    return worst(checks, notes)
 
 
 def check_jvp(
@@ -369,7 +368,7 @@ def check_jvp(
             columns[:, j] = _real(jvp(tree.unflatten(vector.copy()), tree.unflatten(unit)), "jvp").reshape(-1)
         parts = [columns[:, leaf.start : leaf.stop].reshape(*outputs.shape, *leaf.shape) for leaf in tree.leaves]
         given: Any = columns if tree.is_array else tree.assemble(parts)
-        return _worst(
+        return worst(
             [check_jacobian(f, given, x, mode="elementwise", budget=budget, seed=seed, args=args, kwargs=kwargs)], notes
         )
     scales = Scales.of(tree, vector, np.zeros(tree.size)).x
@@ -394,7 +393,7 @@ def check_jvp(
     check = check_jacobian(
         moved, products, dict.fromkeys(directions, 0.0), mode="elementwise", budget=budget, seed=seed
     )
-    return _worst([check], notes)
+    return worst([check], notes)
 
 
 def check_hessian(
@@ -463,7 +462,7 @@ def check_hessian(
         return numeric_gradient(f, point, accuracy=6, args=tuple(args), kwargs=kwargs)
 
     check = check_jacobian(grad or by_numbers, hess, x, mode=mode, budget=budget, seed=seed, args=args, kwargs=kwargs)
-    return _worst([check], notes)
+    return worst([check], notes)
 
 
 def _real(value: Any, who: str) -> NDArray[Any]:
@@ -521,17 +520,3 @@ def _linear(product: Callable[..., Any], x: Vector, tree: Tree, shape: tuple[int
     if not np.any(apart > 1e-4 * scale):
         return []
     return [Note("not-linear", "the product is not linear in the vector: it must not depend on it in any other way")]
-
-
-def _worst(checks: list[GradientCheck], notes: list[Note]) -> GradientCheck:
-    """The most alarming of several checks, with all evaluations and with findings of its own."""
-    order = {WRONG: 0, CANNOT_TELL: 1, AGREES: 2}
-    worst = min(checks, key=lambda c: order[c.verdict])
-    nfev, ngev = sum(c.nfev for c in checks), sum(c.ngev for c in checks)
-    limit = max(c.detection_limit for c in checks)
-    verdict, reason = worst.verdict, worst.reason
-    if notes and verdict != WRONG and any(note.label != "dot-product" for note in notes):
-        verdict, reason = WRONG, notes[0].message
-    return replace(
-        worst, verdict=verdict, reason=reason, nfev=nfev, ngev=ngev, detection_limit=limit, notes=(*notes, *worst.notes)
-    )

@@ -53,7 +53,9 @@ class Scales:
         return cls(sizes, [max(r, 1e-3 * most / s) for s, r in zip(sizes, roots, strict=True)])
 
 
-def judge_entry(analytic: float, slope: Slope, rounding: float, scale: float) -> tuple[float, float, Verdict, str]:
+def judge_entry(
+    analytic: float, slope: Slope, rounding: float, scale: float, rtol: float = 0.0
+) -> tuple[float, float, Verdict, str]:
     """Judge one entry.
 
     Returns
@@ -75,9 +77,9 @@ def judge_entry(analytic: float, slope: Slope, rounding: float, scale: float) ->
         return error, z, WRONG if z > LIMIT else AGREES, "kink"
     difference = abs(analytic - slope.value)
     z = difference / error if error else (0.0 if difference == 0.0 else math.inf)
-    if z > LIMIT:
-        return error, z, WRONG, slope.reason
     size = max(abs(analytic), abs(slope.value))
+    if z > LIMIT:
+        return (error, z, AGREES, "within rtol") if difference <= rtol * size else (error, z, WRONG, slope.reason)
     if LIMIT * error <= max(0.5 * size, 0.05 * scale):
         return error, z, AGREES, ""
     reason = _REASONS.get(slope.reason, ZERO)

@@ -121,12 +121,9 @@ def _threshold(block: Block, where: NDArray[np.intp]) -> Claim | None:
     a, n, x = block.a, block.numeric, block.x[block.index]
     top = float(np.max(np.abs(a)))
     # Clipped: everything wrong sits at the limit, everything right is below it.
-    clipped = np.abs(np.abs(a) - top) <= 1e-9 * top
-    if (
-        np.array_equal(clipped, wrong)
-        and np.all(np.abs(n[wrong]) > top)
-        and np.all(np.sign(a[wrong]) == np.sign(n[wrong]))
-    ):
+    clipped = np.abs(np.abs(a) - top) <= 1e-6 * top
+    beyond = np.abs(n) >= top - LIMIT * block.error
+    if np.all(clipped[wrong]) and np.all(beyond[clipped]) and np.all(np.sign(a[wrong]) == np.sign(n[wrong])):
         message = f"the analytic gradient is clipped at {top:.6g}; below that it agrees"
         return Claim("threshold", message, "check before clipping", {"limit": top, "of": "gradient"})
     informative = wrong | (np.abs(n) > 2 * LIMIT * block.error)

@@ -43,6 +43,7 @@ class Probe:
     typical: float  # size that `analytic` has where signs are random
     step: float
     reason: str = ""
+    rtol: float = 0.0
 
     @property
     def z(self) -> float:
@@ -53,7 +54,8 @@ class Probe:
     @property
     def wrong(self) -> bool:
         """Whether they are too far apart; False where nothing can be said."""
-        return math.isfinite(self.error) and self.z > LIMIT
+        apart = abs(self.analytic - self.numeric)
+        return math.isfinite(self.error) and self.z > LIMIT and apart > self.rtol * self.typical
 
     @property
     def size(self) -> int:
@@ -73,16 +75,25 @@ class Projector:
     use : (n,) array of bool, or None
         The entries to move; entries of `analytic` that are not finite are never moved.
     seed : int
+    rtol : float
+        Relative differences up to here are none.
     """
 
     def __init__(
-        self, prober: Prober, analytic: Vector, rounding: Rounding, use: NDArray[np.bool_] | None, seed: int
+        self,
+        prober: Prober,
+        analytic: Vector,
+        rounding: Rounding,
+        use: NDArray[np.bool_] | None,
+        seed: int,
+        rtol: float = 0.0,
     ) -> None:
         self.prober = prober
         self.analytic = analytic
         self.rounding = rounding
         self.use = use
         self.seed = seed
+        self.rtol = rtol
         self.tree = prober.f.tree
         self._number = -1
         self._pattern = np.empty(0, dtype=np.int8)
@@ -174,7 +185,9 @@ class Projector:
         if step is None and abs(total - found.value) > LIMIT * (found.error + extra):
             # Never call anyone wrong on one step size: the bar may have been lucky.
             found = combine(found, measure(line, prober.f0, 0.75 * found.step, unit=f.unit, noise=prober.noise))
-        return Probe(number, start, stop, total, found.value, found.error + extra, typical, found.step, found.reason)
+        return Probe(
+            number, start, stop, total, found.value, found.error + extra, typical, found.step, found.reason, self.rtol
+        )
 
 
 @dataclass
@@ -273,6 +286,7 @@ class Search:
             probe.error + left.error,
             math.sqrt(max(probe.typical**2 - left.typical**2, 0.0)),
             probe.step,
+            rtol=self.projector.rtol,
         )
         doubtful = not left.wrong and not right.wrong
         if (doubtful or (right.wrong and right.error > 4.0 * left.error)) and self.left() > 3 * COST:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from fdcore.errors import FdcoreError
@@ -23,6 +23,7 @@ __all__ = [
     "Parameter",
     "Verdict",
     "WrongGradientError",
+    "worst",
 ]
 
 Verdict = Literal["agrees", "wrong", "cannot tell"]
@@ -243,3 +244,30 @@ class GradientCheck:
         if self.verdict == WRONG:
             raise WrongGradientError(self)
         return self
+
+
+def worst(checks: Sequence[GradientCheck], notes: Sequence[Note] = ()) -> GradientCheck:
+    """Pick the most alarming of several checks, and add up evaluations and notes.
+
+    Parameters
+    ----------
+    checks : sequence of GradientCheck
+        At least one.
+    notes : sequence of Note
+        More findings; any but "dot-product", which does not say which of two is wrong, makes it "wrong".
+    """
+    order = {WRONG: 0, CANNOT_TELL: 1, AGREES: 2}
+    pick = min(checks, key=lambda c: order[c.verdict])
+    verdict, reason = pick.verdict, pick.reason
+    if verdict != WRONG and any(note.label != "dot-product" for note in notes):
+        verdict, reason = WRONG, next(note.message for note in notes if note.label != "dot-product")
+    every = dict.fromkeys([*notes, *(note for check in checks for note in check.notes)])
+    return replace(
+        pick,
+        verdict=verdict,
+        reason=reason,
+        notes=tuple(every),
+        nfev=sum(c.nfev for c in checks),
+        ngev=sum(c.ngev for c in checks),
+        detection_limit=max(c.detection_limit for c in checks),
+    )

@@ -199,7 +199,7 @@ def block(axis, factor, label):
 
 BUGS += [
     Bug("one_row", ("single-row",), block(0, 1.5, "")),
-    Bug("one_column", ("single-column",), block(1, 0.0, "")),
+    Bug("one_column", ("single-column", "single-slice"), block(1, 0.0, "")),
     Bug("one_row_sign", ("single-row", "sign-entries"), block(0, -1.0, "")),
 ]
 
@@ -296,7 +296,7 @@ def arrays_exchanged(case, g, p, rng):
     return g | {a: g[b], b: g[a]}
 
 
-@bug("factor")
+@bug("factor", "factor-size")
 def each_array_its_own_factor(case, g, p, rng):
     if len(g) < 2:
         return None
