@@ -46,7 +46,7 @@ from fdcore.errors import (
 from fdcore.fdcore import build_config
 from fdcore.implicit import implicit_jacobian
 from fdcore.plan import Gradient, Jacobian
-from fdcore.results import Result, Status
+from fdcore.results import Finding, Result, Status
 from fdcore.second import Hessian, hessian, hvp
 from fdcore.sparsity import color_columns, detect_sparsity
 from fdcore.stencils import Stencil, stencil, weights
@@ -78,6 +78,7 @@ __all__ = [
     "FdcoreError",
     "FdcoreMemoryError",
     "FdcoreWarning",
+    "Finding",
     "Gradient",
     "GradientCheck",
     "GradientCheckError",

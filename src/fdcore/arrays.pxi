@@ -4,6 +4,7 @@ cdef double DOUBLE_PRECISION = 2.0**-53
 cdef object _empty = np.empty
 cdef object _ndarray = np.ndarray
 cdef object _float64 = np.dtype(np.float64)
+cdef object _uint8 = np.dtype(np.uint8)
 cdef object _complex128 = np.dtype(np.complex128)
 cdef object _EvaluationError = errors.EvaluationError
 

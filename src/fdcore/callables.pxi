@@ -115,6 +115,7 @@ cdef class Caller:
     cdef ptrdiff_t rows, n
     cdef double precision   # 0: of a double
     cdef bint may_restart
+    cdef bint forgiving     # f's ArithmeticError and ValueError are the end of its domain, too
 
     def __cinit__(self, f, Mode mode, map, bint is_complex):
         self.f = f
@@ -221,7 +222,10 @@ cdef class Caller:
             self.may_restart = False
             return 0
         if result == NULL:
-            if not PyErr_ExceptionMatches(_EvaluationError):
+            if not (
+                PyErr_ExceptionMatches(_EvaluationError)
+                or self.forgiving and (PyErr_ExceptionMatches(ArithmeticError) or PyErr_ExceptionMatches(ValueError))
+            ):
                 return -1
             PyErr_Clear()
             for i in range(count * m):

@@ -45,6 +45,8 @@ def derivative(
     bounds: Any = None,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
+    noise: float | None = None,
+    budget: int | None = None,
     full_output: bool = False,
     out: Array | None = None,
 ) -> Any:
@@ -59,13 +61,15 @@ def derivative(
     order : int, default 1
         Order of the derivative, 1 to 8.
     method, accuracy
-        As for `gradient`; "complex" has order 1 only.
+        As for `gradient`; "complex" and "adaptive" have order 1 only.
     step, rel_step, abs_step, bounds
         As for `gradient`; a number, or one for each entry of x.
     args, kwargs
         What f gets after x.
+    noise, budget
+        As for `gradient`.
     full_output : bool, default False
-        Return a `Result` with error bars; costs as many evaluations again, and f(x).
+        Return a `Result` with error bars; costs as many evaluations again, and f(x); nothing more with "adaptive".
     out : ndarray, optional
         float64 array of x's shape that gets the result.
 
@@ -105,12 +109,17 @@ def derivative(
     settings: dict[str, Any] = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
     for name, value in settings.items():
         settings[name] = np.ravel(value) if np.ndim(value) > 1 else value
-    plan = Pointwise(f, method=method, accuracy=accuracy, bounds=bounds, args=args, kwargs=kwargs, **settings)
+    plan = Pointwise(
+        f, method=method, accuracy=accuracy, bounds=bounds, args=args, kwargs=kwargs, noise=noise, budget=budget,
+        **settings,
+    )  # fmt: skip
     if order != 1:
         if order not in range(2, 9):
             raise ArgumentError(f"order must be 1 to 8, not {order!r}")
-        if plan.name == "complex":
-            raise ArgumentError("method='complex' gives first derivatives only; use a central rule for higher ones")
+        if plan.name in ("complex", "adaptive"):
+            raise ArgumentError(
+                f"method={plan.name!r} gives first derivatives only; use a central rule for higher ones"
+            )
         plan.use_order(order)
     _check_out(out, shape)
     vector = np.array(as_vector(points.reshape(-1)))
@@ -149,6 +158,8 @@ def gradient(
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
+    noise: float | None = None,
+    budget: int | None = None,
     full_output: bool = False,
     out: Array | None = None,
 ) -> Any:
@@ -161,9 +172,11 @@ def gradient(
         them. Native callbacks (see `native`) run without the GIL, on all cores.
     x : array_like or tree
         Where; of any shape, or a dict, list, tuple or dataclass of arrays, nested as you like. Never changed.
-    method : {"central", "forward", "backward", "five-point", "complex"}, default "central"
+    method : {"central", "forward", "backward", "five-point", "complex", "adaptive"}, default "central"
         SciPy's "2-point", "3-point" and "cs" mean forward, central and complex. The complex step needs an f that is
-        analytic and takes complex arrays.
+        analytic and takes complex arrays. "adaptive" finds the step from f itself, whatever its scale, noise or domain,
+        and gives trustworthy error bars (`full_output`); a ValueError or ArithmeticError of f away from x counts as the
+        end of its domain. It warns (`FdcoreWarning`) where f has no derivative.
     accuracy : int, optional
         Order of the truncation error: 2, 4, 6 or 8 for central (2 by default), 1 to 8 for forward and backward (1).
     step, abs_step : float or (n,) array_like, optional
@@ -181,8 +194,12 @@ def gradient(
         like map; an int runs threads on free-threaded Python only.
     vectorized : bool, default False
         f takes x of shape (k, n) and returns (k,).
+    noise : float, optional
+        Method "adaptive" only: absolute error of one value of f. By default it is found out.
+    budget : int, optional
+        Method "adaptive" only: most evaluations for one component of x, 160 by default.
     full_output : bool, default False
-        Return a `Result` with error bars; costs as many evaluations again.
+        Return a `Result` with error bars; costs as many evaluations again, nothing more with "adaptive".
     out : ndarray, optional
         Array of x's shape, float64, that gets the result.
 
@@ -204,6 +221,7 @@ def gradient(
     Notes
     -----
     Cost: n * accuracy evaluations, one more for forward and backward. The divisor is the displacement really made.
+    Method "adaptive" costs 8 n + 1 where f is smooth on the scale of x, and more where it has to look for one.
 
     Examples
     --------
@@ -238,6 +256,8 @@ def gradient(
         kwargs=kwargs,
         workers=workers,
         vectorized=vectorized,
+        noise=noise,
+        budget=budget,
     )
     if tree is None:
         if not full_output:
@@ -276,6 +296,8 @@ def jacobian(
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
+    noise: float | None = None,
+    budget: int | None = None,
     sparsity: Any = None,
     full_output: bool = False,
     out: Array | None = None,
@@ -289,7 +311,7 @@ def jacobian(
         ``native(f, m=...)``.
     x : (n,) array_like
         Where. Never changed.
-    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, full_output
+    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, noise, budget, full_output
         As for `gradient`.
     vectorized : bool, default False
         f takes x of shape (k, n) and returns (k, m).
@@ -333,6 +355,8 @@ def jacobian(
         kwargs=kwargs,
         workers=workers,
         vectorized=vectorized,
+        noise=noise,
+        budget=budget,
         sparsity=sparsity,
         order="natural",
     )

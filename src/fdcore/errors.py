@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
 
 class FdcoreError(Exception):
     """Base class of every error that fdcore raises itself.
@@ -71,6 +76,30 @@ class MissingExtraError(FdcoreError, ImportError):
 
 class FdcoreWarning(UserWarning):
     """Category of every warning of fdcore."""
+
+
+# Findings (results.Finding) that say there is no derivative, in words.
+_NO_DERIVATIVE = (
+    (1, "f has a kink there: its one-sided slopes disagree"),
+    (2, "f jumps there, or its slope is infinite"),
+    (128, "f is not smooth on any scale looked at"),
+)
+
+
+def warn_of_findings(found: NDArray[np.uint8]) -> None:
+    """Warn where an adaptive derivative is none; `found` (n, m) has the findings, components of x first."""
+    if not (found & 131).any():
+        return
+    for flag, words in _NO_DERIVATIVE:
+        where = np.argwhere(found & flag)
+        if len(where):
+            component = int(where[0][0])
+            warnings.warn(
+                f"no derivative along x[{component}]: {words} ({len(where)} of {found.size} entries); "
+                "full_output=True gives error bars and findings",
+                FdcoreWarning,
+                stacklevel=3,
+            )
 
 
 # One entry a status of the C kernel (enum fdc_status in fdcore.h), by number; None where there is nothing to raise.

@@ -105,6 +105,8 @@ class Engine:
         scale: float = 1.0,
         step: _Array | None = None,
         component: NDArray[np.uint8] | None = None,
+        error: _Array | None = None,
+        found: NDArray[np.uint8] | None = None,
     ) -> tuple[_Array, int]: ...
     def pointwise(
         self,
@@ -115,6 +117,8 @@ class Engine:
         scale: float = 1.0,
         step: _Array | None = None,
         component: NDArray[np.uint8] | None = None,
+        error: _Array | None = None,
+        found: NDArray[np.uint8] | None = None,
     ) -> int: ...
     def second(
         self,
@@ -143,6 +147,7 @@ class Engine:
         bounded: bool,
         probe: Callable[[Native, _Array], Any],
     ) -> None: ...
+    def _use_adaptive(self, noise: float, budget: int) -> None: ...
     def _use_stencils(self, stencils: list[tuple[tuple[float, ...], tuple[float, ...], int, int, float]]) -> None: ...
     @property
     def f(self) -> Any: ...

@@ -90,6 +90,12 @@ cdef extern from "internal.h" nogil:
     fdc_status fdc_scheme_first(fdc_method, int, double, fdc_scheme *) noexcept
     fdc_status fdc_run(const fdc_problem *, const fdc_options *, fdc_info *) noexcept
     fdc_status fdc_run_hessian(const fdc_problem *, const fdc_options *, fdc_info *, double *, double *) noexcept
+    ctypedef struct fdc_adaptive:
+        double rtol
+        double noise
+        int budget
+    fdc_status fdc_run_adaptive(const fdc_problem *, const fdc_options *, fdc_info *, const fdc_adaptive *, double *,
+                                unsigned char *) noexcept
     fdc_status fdc_bridge_init(fdc_bridge *, fdc_kind, void (*)() noexcept nogil, void *, uint32_t,
                                fdc_func *) noexcept
     # From the public header, under their C names.
@@ -201,6 +207,8 @@ cdef class Engine:
     cdef readonly Groups groups     # of a sparse Jacobian, or None
     cdef object detect              # called with the first x and args, makes the groups; or None
     cdef object spare_work          # the last sparse run's work array
+    cdef bint adaptive
+    cdef fdc_adaptive how
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
                    bint is_complex, settings, bint bounded, probe):
@@ -264,6 +272,12 @@ cdef class Engine:
                 s = &self.problem.scheme[k]
                 s.rule *= (precision / max(self.precision, DOUBLE_PRECISION)) ** (1.0 / (s.order + s.accuracy))
         return 0
+
+    def _use_adaptive(self, double noise, int budget):
+        """Let f itself choose its steps; `noise` is the absolute error of its values, 0 where not known."""
+        self.adaptive = True
+        self.how.noise = noise
+        self.how.budget = budget
 
     def _use_stencils(self, stencils):
         """Replace the schemes: the one asked for, then optionally forward and backward ones of the same order.
@@ -379,7 +393,7 @@ cdef class Engine:
         raise failure
 
     cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f, bint second=False,
-                 double *bars=NULL) except -1:
+                 double *bars=NULL, uint8_t *found=NULL) except -1:
         """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars."""
         cdef int status
         cdef fdc_sparsity sparsity
@@ -392,7 +406,7 @@ cdef class Engine:
                 sparsity = self.groups.with_work(p, _thread_count(o.workers), self.take_work(), work)
                 p.sparsity = &sparsity
             with nogil:
-                status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
+                status = self.launch(p, o, info, second, bars, found)
             if status != FDC_OK:
                 self.fail(status, p, info)
             self.spare_work = work[0] if work else None
@@ -409,19 +423,20 @@ cdef class Engine:
             sparsity = self.groups.with_work(p, 1, self.take_work(), work)
             p.sparsity = &sparsity
         c.precision = self.precision
+        c.forgiving = self.adaptive
         c.may_restart = not self.fixed_precision and not self.problem.is_complex
         func.version, func.update = FDC_ABI_VERSION, NULL
         func.eval = <fdc_fn><void *>_call_python
         func.ctx = <void *>c
         p.f = &func
         p.xslot = &c.data
-        status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
+        status = self.launch(p, o, info, second, bars, found)
         if status == FDC_ERR_CALLBACK and info.callback_status == _RESTART:
             self.learn(c.precision)
             p.scheme = self.problem.scheme
             c.reserve(p.block_rows, p.n)
             wasted = info.nfev
-            status = fdc_run_hessian(p, o, info, p.jac, bars) if second else fdc_run(p, o, info)
+            status = self.launch(p, o, info, second, bars, found)
             info.nfev += wasted
         if status != FDC_OK:
             self.fail(status, p, info)
@@ -430,6 +445,14 @@ cdef class Engine:
         self.spare = c
         self.spare_work = work[0] if work else None
         return 0
+
+    cdef int launch(self, const fdc_problem *p, const fdc_options *o, fdc_info *info, bint second, double *bars,
+                    uint8_t *found) noexcept nogil:
+        if second:
+            return fdc_run_hessian(p, o, info, p.jac, bars)
+        if self.adaptive:
+            return fdc_run_adaptive(p, o, info, &self.how, bars, found)
+        return fdc_run(p, o, info)
 
     cdef int learn(self, double precision) except -1:
         """The type that f returns has this unit roundoff: larger steps."""
@@ -483,21 +506,23 @@ cdef class Engine:
         """Differentiate at the vector x; see the class."""
         cdef ptrdiff_t nfev
         if self.groups is None and self.detect is None:
-            return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
-        values = self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, &nfev)
+            return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, None, None, &nfev)
+        values = self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, None, None, &nfev)
         return out if out is not None else self.groups.wrap(values)
 
-    def evaluate(self, x, *, args=(), out=None, f0=None, double scale=1.0, step=None, component=None):
+    def evaluate(self, x, *, args=(), out=None, f0=None, double scale=1.0, step=None, component=None,
+                 error=None, found=None):
         """Differentiate at the vector x with all steps multiplied by `scale`.
 
-        Returns ``(derivative, nfev)``. `step` (float64) and `component` (uint8) are filled if given; `args` is a pair
-        of the positional and the keyword arguments that follow x.
+        Returns ``(derivative, nfev)``. `step` (float64) and `component` (uint8) are filled if given; so are, by an
+        adaptive plan, `error` (float64) and `found` (uint8), each (n, m). `args` is a pair of the positional and the
+        keyword arguments that follow x.
         """
         cdef ptrdiff_t nfev
-        derivative = self.compute(x, args, out, f0, scale, step, component, &nfev)
+        derivative = self.compute(x, args, out, f0, scale, step, component, error, found, &nfev)
         return derivative, nfev
 
-    cdef object compute(self, x, args, out, f0, double scale, step, component, ptrdiff_t *nfev):
+    cdef object compute(self, x, args, out, f0, double scale, step, component, error, found, ptrdiff_t *nfev):
         cdef fdc_problem p = self.problem
         cdef fdc_options o = self.options
         cdef fdc_info info
@@ -524,14 +549,15 @@ cdef class Engine:
             elif args:
                 f = bind(f, args)
             if self.detect is not None:
-                found, detected = self.detect(vector, args)
-                self.use_groups(found)
+                pattern, detected = self.detect(vector, args)
+                self.use_groups(pattern)
                 extra += detected
                 p.scheme = self.problem.scheme  # it may have learnt how precise f is
                 o.precision = self.options.precision
             if self.groups is not None and self.groups.n != p.n:
                 raise errors.ShapeError(f"x has {p.n} components, and the pattern {self.groups.n} columns")
-            if self.m < 0 and f0 is None:
+            if f0 is None and (self.m < 0 or self.adaptive and self.native is None):
+                # An adaptive run takes exceptions for the end of the domain, but not at x itself.
                 f0 = self.base(vector, args)
                 extra = 1
                 p.scheme = self.problem.scheme
@@ -571,7 +597,12 @@ cdef class Engine:
                 result = _empty(p.n)
                 p.jac = _data(result)
                 p.col_stride = 1
-            if p.n:
+            if p.n and self.adaptive:
+                told = _empty((p.n, p.m), _uint8) if found is None else found
+                self.run(&p, &o, &info, f, False, NULL if error is None else _data(error), <uint8_t *>_data(told))
+                if error is None:
+                    errors.warn_of_findings(told)
+            elif p.n:
                 self.run(&p, &o, &info, f)
             if self.problem.is_complex and not self.seen_analytic and p.n and p.m:
                 extra += self._check_analytic(f, vector, result if groups is None else groups.wrap(result), False)
@@ -629,8 +660,10 @@ cdef class Engine:
         self.run(&p, &o, &info, f, True, error)
         return hessian, bar, info.nfev + (o.f0 != NULL)
 
-    def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None):
+    def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None, error=None, found=None):
         """Derivatives of a scalar function at each of the points, a contiguous vector, into `out`. Returns nfev."""
+        cdef double *bars = NULL if error is None else _data(error)
+        cdef uint8_t *told = NULL
         cdef fdc_problem p = self.problem
         cdef fdc_options o = self.options
         cdef fdc_info info
@@ -641,6 +674,9 @@ cdef class Engine:
         cdef uint8_t *components = NULL if component is None else <uint8_t *>_data(component)
         cdef fdc_options each
         f = bind(self.f, args) if args else self.f
+        if self.adaptive:
+            found = _empty(count, _uint8) if found is None else found
+            told = <uint8_t *>_data(found)
         if self.given is not None:
             _held = self.expand(count, &o)
         for i in range(count):
@@ -659,11 +695,17 @@ cdef class Engine:
             each.upper = NULL if o.upper == NULL else o.upper + i
             info.step = NULL if steps == NULL else steps + i
             info.component = NULL if components == NULL else components + i
-            self.run(&p, &each, &info, f)
+            if self.adaptive and self.native is None:
+                f0 = self.base(points[i:i + 1], args)
+                each.f0 = _data(f0)
+                nfev += 1
+            self.run(&p, &each, &info, f, False, NULL if bars == NULL else bars + i, NULL if told == NULL else told + i)
             nfev += info.nfev
         if self.problem.is_complex and not self.seen_analytic and count:
             nfev += self._check_analytic(f, points[:1], out[:1], True)
             self.seen_analytic = True
+        if self.adaptive and error is None:
+            errors.warn_of_findings(found)
         return nfev
 
 

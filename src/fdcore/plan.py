@@ -29,6 +29,7 @@ _METHODS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "backward": (_BACKWARD, 1, (1, 2, 3, 4, 5, 6, 7, 8)),
     "central": (_CENTRAL, 2, (2, 4, 6, 8)),
     "five-point": (_CENTRAL, 4, (4,)),
+    "adaptive": (_CENTRAL, 6, (6,)),
 }
 _ALIASES = {"2-point": "forward", "3-point": "central", "cs": "complex"}
 
@@ -51,6 +52,14 @@ def _rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
     elif accuracy not in accuracies:
         raise ArgumentError(f"accuracy must be one of {accuracies} for method {name!r}, not {accuracy!r}")
     return name, number, int(accuracy)
+
+
+def _adaptive_settings(noise: Any, budget: Any) -> tuple[float, int]:
+    if noise is not None and not (isinstance(noise, (int, float, np.number)) and 0 < noise < np.inf):
+        raise ArgumentError(f"noise must be the absolute error of one value of f, a number > 0, not {noise!r}")
+    if budget is not None and not (isinstance(budget, (int, np.integer)) and 9 <= budget <= 10**6):
+        raise ArgumentError(f"budget must be a number of evaluations for each component, 9 or more, not {budget!r}")
+    return float(noise or 0.0), int(budget or 0)
 
 
 # Where the caller does not say: every processor, if the kernel finds the work worth it.
@@ -122,6 +131,8 @@ class _Plan(Engine):
         kwargs: Mapping[str, Any] | None = None,
         workers: Any = None,
         vectorized: bool = False,
+        noise: float | None = None,
+        budget: int | None = None,
     ) -> None:
         if not isinstance(args, (tuple, list)):
             raise ArgumentTypeError(f"args must be a tuple, what f gets after x, not {args!r}; for one, write (value,)")
@@ -153,6 +164,10 @@ class _Plan(Engine):
             target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
             given is not None and "lower" in given, callbacks.probe,
         )  # fmt: skip
+        if name == "adaptive":
+            self._use_adaptive(*_adaptive_settings(noise, budget))
+        elif noise is not None or budget is not None:
+            raise ArgumentError(f"noise and budget are for method='adaptive', not {method!r}")
 
     def __repr__(self) -> str:
         f = self.native if self.native is not None else self.f
@@ -161,7 +176,9 @@ class _Plan(Engine):
     @property
     def method(self) -> str:
         """Method and order of accuracy, in words."""
-        return "complex step" if self.name == "complex" else f"{self.name}, accuracy {self.accuracy}"
+        if self.name in ("complex", "adaptive"):
+            return {"complex": "complex step"}.get(self.name, self.name)
+        return f"{self.name}, accuracy {self.accuracy}"
 
     def full(self, x: ArrayLike, *args: Any, out: Array | None = None) -> Result:
         """Differentiate at x and say how well: the `Result` of ``full_output=True``.
@@ -208,7 +225,7 @@ class Gradient(_Plan):
     ----------
     f : callable or native callback
         ``f(x) -> float`` for x of shape (n,); or, with `vectorized`, ``f(x) -> (k,)`` for x of shape (k, n).
-    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized
+    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized, noise, budget
         As for `gradient`.
 
     Notes
@@ -242,7 +259,7 @@ class Jacobian(_Plan):
         the colours of a star colouring, which are fewer, then does, and the result is exactly symmetric.
     order : str, default "best"
         How to colour the columns; see `color_columns`.
-    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized
+    method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized, noise, budget
         As for `jacobian`.
 
     Notes
@@ -271,6 +288,10 @@ class Jacobian(_Plan):
         self, f: Any, *, sparsity: Any = None, symmetric: bool = False, order: str = "best", **options: Any
     ) -> None:
         super().__init__(f, **options)
+        if sparsity is not None and self.name == "adaptive":
+            raise ArgumentError(
+                "method='adaptive' moves one component at a time; for a sparse Jacobian use another method"
+            )
         if isinstance(sparsity, str) and sparsity == "detect":
             self.detect_with(lambda x, args: self._detected(x, args, symmetric, order, options.get("bounds")))
         elif sparsity is not None:
@@ -298,6 +319,11 @@ class Pointwise(_Plan):
 
     def full_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
         """Differentiate at each of the points and say how well."""
+        if self.name == "adaptive":
+            value, error, step = (np.empty(points.size) for _ in range(3))
+            found = np.zeros(points.size, dtype=np.uint8)
+            nfev = self.pointwise(points, args=args, out=value, step=step, error=error, found=found)
+            return Result(value, error, step, nfev, found, self.method)
         evaluate = self.native if self.native is not None else bind(self.f, args or ((), {}))
         f0 = np.array([evaluate(float(x)) for x in points], dtype=np.float64)
 
@@ -336,6 +362,12 @@ def _rule_of(name: str, order: int, accuracy: int) -> Stencil:
 def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | None = None) -> Result:
     """Run a plan at x with two steps and put together its `Result`."""
     f0 = plan.base(x, args)
+    if plan.name == "adaptive":
+        error, steps = np.empty((x.size, f0.size)), np.empty(x.size)
+        found = np.zeros((x.size, f0.size), dtype=np.uint8)
+        value, nfev = plan.evaluate(x, args=args, f0=f0, out=out, step=steps, error=error, found=found)
+        shaped = [array.T if plan.is_jacobian else array[:, 0] for array in (error, found)]
+        return Result(value, shaped[0], steps, nfev + 1, shaped[1], plan.method)
 
     def run(scale: float, step: Array, status: NDArray[np.uint8]) -> tuple[Array, int]:
         target = out if scale == 1.0 else None

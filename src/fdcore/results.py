@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,41 @@ class Status(IntEnum):
     SHRUNK = 1  #: with a smaller step: bounds, or NaN/inf at the first points
     FORWARD = 2  #: one-sided, at x and above, same order
     BACKWARD = 3  #: one-sided, at x and below, same order
+
+
+class Finding(IntFlag):
+    """What ``method="adaptive"`` found out about f at one entry of its derivative; they combine.
+
+    Attributes
+    ----------
+    KINK
+        One-sided slopes disagree however small the step. There is no derivative; `error` is half the gap.
+    JUMP
+        Difference quotients grow without limit. There is no derivative; `error` is infinite.
+    NOISY
+        f scatters by more than its rounding: random noise, float32 inside, a solver's tolerance. `error` accounts for
+        it.
+    ONE_SIDED
+        The domain or the bounds end at x; f was evaluated on one side only.
+    SHRUNK
+        The domain or the bounds made the step smaller.
+    BUDGET
+        Stopped by the budget; `error` is what had been reached.
+    NO_CENTRE
+        f(x) itself is not finite: the derivative is that of f continued to x.
+    UNRESOLVED
+        f is not smooth, nor smooth up to noise, on any scale looked at; `error` says how little is known.
+    """
+
+    SMOOTH = 0
+    KINK = 1
+    JUMP = 2
+    NOISY = 4
+    ONE_SIDED = 8
+    SHRUNK = 16
+    BUDGET = 32
+    NO_CENTRE = 64
+    UNRESOLVED = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +69,7 @@ class Result:
     nfev : int
         Evaluations of f, all included.
     status : ndarray of int, or tree
-        A `Status` for each component of x.
+        A `Status` for each component of x; with ``method="adaptive"``, a `Finding` for each entry of `value`.
     method : str
         Method and order of accuracy.
     """

@@ -104,6 +104,19 @@ fdc_status fdc_run(const fdc_problem *problem, const fdc_options *options, fdc_i
 fdc_status fdc_run_hessian(const fdc_problem *problem, const fdc_options *options, fdc_info *info, double *hess,
                            double *error);
 
+/* ---- adaptive_run.c ------------------------------------------------------------------------------------------ */
+
+typedef struct fdc_adaptive {
+    double rtol;  /* a bar this small relative to the derivative is good enough; 0: 1e-9 */
+    double noise; /* absolute error of one value of f; 0: found out */
+    int budget;   /* evaluations a component at most; 0: 160 */
+} fdc_adaptive;
+
+/* The Jacobian with an error bar and findings (FDC_FOUND_*, adaptive.h) for each entry, both (m, n) by columns or NULL.
+ * abs_step and rel_step give the first step tried. f(x) may be NaN or inf. */
+fdc_status fdc_run_adaptive(const fdc_problem *problem, const fdc_options *options, fdc_info *info,
+                            const fdc_adaptive *how, double *error, unsigned char *found);
+
 /* ---- place.c ------------------------------------------------------------------------------------------------- */
 
 /* Points for component j: chooses scheme and step so that no point leaves the bounds. Returns FDC_OK or the reason. */

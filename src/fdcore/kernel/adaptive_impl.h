@@ -1,0 +1,107 @@
+/* adaptive_impl.h - what the files of the adaptive derivative share. Names of types are theirs alone. */
+#ifndef FDCORE_ADAPTIVE_IMPL_H
+#define FDCORE_ADAPTIVE_IMPL_H
+
+#include "adaptive.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- adaptive_view.c: one window ----------------------------------------------------------------------------- */
+
+enum { NODES = 7, OUTER = 7, INNER = 8, POINTS = 9 };
+
+/* A window in units of the step. f'(0) = sum slope[j] y[j] - or + the term the probes measure: the prediction error at
+ * a probe is q(probe) * product(probe), that of the derivative q(0) * product'(0), with q smooth. */
+typedef struct window {
+    double at[POINTS];
+    double slope[NODES];
+    double outer[NODES], inner[NODES]; /* prediction at the probes */
+    double outer_product, inner_product, product_slope;
+    double outer_gain, inner_gain; /* root mean square of a prediction error for noise of size one */
+    double sum, gain;              /* of |slope|, of slope^2 (square root) */
+    double sum_all;                /* the same sum for the rule of all nine points */
+} window;
+
+extern const window fdc_window_central, fdc_window_side;
+
+/* What one level says about one value. */
+typedef enum verdict { FLAT, FALLING, SCATTER, ROUGH } verdict;
+
+typedef struct view {
+    double value, bar;
+    double miss;           /* the larger prediction error */
+    double scatter;        /* the noise of one value, if it is noise */
+    double range;          /* largest less smallest value */
+    double size;           /* largest |value| */
+    double rounding;       /* error of one value that is accounted for */
+    double curve;          /* size of the second difference */
+    double slopes[2], gap; /* one-sided slopes; the jump between the two sides */
+    double twist;          /* difference of the slopes relative to the range */
+    double bend;           /* how far the two sides are from straight */
+    verdict what;
+    int constant; /* all values equal */
+    int single;   /* all values are float32 numbers */
+} view;
+
+/* values: the nine; moved: the displacements really taken less those wanted, in units of h, or NULL where they are the
+ * same; hollow: f(x) is not one of the values but made up from its neighbours; sigma: the noise of one value, if known.
+ */
+void fdc_look(const window *w, const double *values, const double *moved, int hollow, double h, double x,
+              double precision, double sigma, view *v);
+
+/* ---- adaptive_steps.c: what to look at next ------------------------------------------------------------------ */
+
+typedef enum mode { SEARCH, MICRO, DONE } mode;
+
+/* What is known about one value of f. */
+typedef struct track {
+    double next;              /* the step it wants to see */
+    double value, bar, h;     /* the best so far */
+    double sigma;             /* noise of one value; 0: none found */
+    double rough, smooth;     /* smallest step at which f was not smooth, and largest below it at which it was */
+    double last_h, last_miss; /* the last level that was FALLING */
+    double rough_h, rough_range, rough_miss, rough_twist; /* the last level that was ROUGH */
+    double seen_value, seen_bar, doubt; /* the last smooth level, and by how much the next one contradicted it */
+    double first_range;                 /* range of the first ROUGH level */
+    double kink_h, kink_gap;            /* the last level that looked like a kink or a jump */
+    double macro_h, macro_value, macro_bar, macro_sigma; /* where noise was suspected */
+    double low, high;                                    /* between these scales it is examined */
+    double micro_value, micro_bar;                       /* what a far smaller scale says, if it says anything */
+    double steep, size;                                  /* largest slope and largest |f| seen in any window */
+    int side;                                            /* 0: both, +1: above only, -1: below only */
+    int blocked;                                         /* side on which f was not finite: -1, +1, 0 */
+    int levels, steps, grown, tries, similar, probed;
+    mode mode;
+    unsigned flags;
+} track;
+
+typedef struct setting {
+    double smallest, largest; /* steps */
+    double rtol;
+    int origin; /* x is zero: |x| gives no smallest step */
+} setting;
+
+/* What a view of the window asked for means: the state of one value changes, and it asks for another or is done. */
+void fdc_search(track *s, const setting *set, const view *v, double h);
+void fdc_examine(track *s, const setting *set, const view *v, double h);
+
+/* Is this bar good enough? */
+int fdc_good_enough(const track *s, const view *v, double h, double rtol);
+
+void fdc_remember(track *s, const view *v, double h);
+void fdc_want(track *s, const setting *set, double h);
+void fdc_finish(track *s);
+
+/* The nearest power of two: steps are named by these. */
+double fdc_power_of_two(double h);
+
+static inline double max2(double a, double b) {
+    return a > b ? a : b;
+}
+static inline double min2(double a, double b) {
+    return a < b ? a : b;
+}
+
+#endif

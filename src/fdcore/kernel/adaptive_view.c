@@ -1,0 +1,176 @@
+/* adaptive_view.c - what nine values of f in one window say: derivative, error bar, and whether f is a polynomial
+ * there. */
+#include "adaptive_impl.h"
+
+/* The probes are near 1 + sqrt 2 and 2 - sqrt 5, and near 4 + the golden ratio and 2 less than it, as multiples of
+ * 1/256: with h a multiple of 2^10 ulp(x), x + probe * h is exact. */
+const window fdc_window_central = {{-3, -2, -1, 0, 1, 2, 3, 619.0 / 256, -61.0 / 256},
+                                   {-1.0 / 60, 3.0 / 20, -0.75, 0, 0.75, -3.0 / 20, 1.0 / 60},
+                                   {-0.017493056135425844, 0.1287154846675631, -0.41593489474003964, 0.7839376045181146,
+                                    -1.002597886770068, 1.3605347024206904, 0.1628380460391654},
+                                   {0.003985998350876985, -0.037491363646164455, 0.21677698723615602,
+                                    0.9239674865803371, -0.1333486199086764, 0.029508909257277782,
+                                    -0.0033993978698070304},
+                                   -68.23931866828775,
+                                   7.925908595821954,
+                                   -36.0,
+                                   2.164995869679845,
+                                   1.3859270742166243,
+                                   1.8333333333333333,
+                                   1.0819221578078322,
+                                   8.556784902340324};
+
+const window fdc_window_side = {{0, 1, 2, 3, 4, 5, 6, 1439.0 / 256, 97.0 / 256},
+                                {-2.45, 6, -7.5, 20.0 / 3, -3.75, 1.2, -1.0 / 6},
+                                {-0.023239761456131047, 0.16961293356909168, -0.5411329568830514, 0.9967814228128935,
+                                 -1.208747592844792, 1.2619628956744369, 0.34476305912755234},
+                                {0.34476305912755234, 1.2619628956744369, -1.208747592844792, 0.9967814228128935,
+                                 -0.5411329568830514, 0.16961293356909168, -0.023239761456131047},
+                                -94.05567206823537,
+                                94.05567206823537,
+                                720.0,
+                                2.342688493129724,
+                                2.342688493129724,
+                                27.733333333333334,
+                                12.578840257441154,
+                                25.82695087049565};
+
+static double dot(const double *a, const double *y) {
+    return a[0] * y[0] + a[1] * y[1] + a[2] * y[2] + a[3] * y[3] + a[4] * y[4] + a[5] * y[5] + a[6] * y[6];
+}
+
+static int max_exponent(int e) {
+    return e < -1000 ? -1000 : e;
+}
+
+static double square(double a) {
+    return a * a;
+}
+
+void fdc_look(const window *w, const double *values, const double *moved, int hollow, double h, double x,
+              double precision, double sigma, view *v) {
+    double y[POINTS], low = values[0], high = values[0];
+    v->single = 1;
+    for (int j = 0; j < POINTS; j++) {
+        y[j] = values[j];
+        low = min2(low, y[j]);
+        high = max2(high, y[j]);
+        v->single &= fabs(y[j]) < FLT_MAX && (double)(float)y[j] == y[j];
+    }
+    v->size = max2(fabs(low), fabs(high));
+    v->range = high - low;
+    v->constant = high == low;
+
+    /* Differences from the first value lose nothing and keep huge values from overflowing in the sums. */
+    const int middle = w == &fdc_window_central ? 3 : 1;
+    const double base = y[w == &fdc_window_central ? 3 : 0];
+    for (int j = 0; j < POINTS; j++)
+        y[j] -= base;
+    double unit = 1.0;
+    if (v->size > 0x1p300 || (v->size < 0x1p-300 && v->size > 0.0)) { /* squares must neither overflow nor vanish */
+        unit = ldexp(1.0, max_exponent(ilogb(v->size)));
+        for (int j = 0; j < POINTS; j++)
+            y[j] /= unit;
+        v->size /= unit;
+        v->range /= unit;
+        sigma /= unit;
+    }
+    double slope = dot(w->slope, y);
+    if (moved != NULL) {
+        slope /= 1.0 + dot(w->slope, moved);
+        for (int j = 0; j < POINTS; j++)
+            y[j] -= slope * moved[j];
+        slope = dot(w->slope, y);
+    }
+    const double outer = dot(w->outer, y) - y[OUTER], inner = dot(w->inner, y) - y[INNER];
+    v->miss = max2(fabs(outer), fabs(inner));
+    const double residual = sqrt(0.5 * (square(outer / w->outer_gain) + square(inner / w->inner_gain)));
+
+    /* Root mean squares of the differences of each order, as noise of one value (Hamming; ECNoise). */
+    double d[NODES], noise[NODES] = {0};
+    memcpy(d, y, sizeof d);
+    double factor = 1.0;
+    for (int k = 1; k < NODES; k++) {
+        double sum = 0.0;
+        for (int j = 0; j < NODES - k; j++) {
+            d[j] = d[j + 1] - d[j];
+            sum += d[j] * d[j];
+        }
+        factor *= 0.5 * k / (2.0 * k - 1.0);
+        noise[k] = sqrt(factor * sum / (NODES - k));
+    }
+    /* Those that have levelled off say how large the noise is, if it is noise. */
+    double squares = 2.0 * square(residual) + square(noise[6]), count = 3.0;
+    for (int k = 5; k >= 4 && square(noise[k]) <= 16.0 * squares / count; k--) {
+        squares += square(noise[k]);
+        count += 1.0;
+    }
+    v->scatter = sqrt(squares / count);
+    /* The differences of a smooth function fall with their order, those of noise do not; the probes continue the row.
+     */
+    const double fall =
+        max2(noise[6] < noise[5] ? noise[6] / noise[5] : 1.0, noise[5] < noise[4] ? noise[5] / noise[4] : 1.0);
+    const int level_off = max2(noise[4], noise[5]) <= 4.0 * max2(noise[6], residual);
+    const int noisy =
+        residual > 0.5 * fall * max2(noise[6], noise[5] * fall) || (level_off && v->miss < 1e-4 * v->range);
+
+    double rounding = max2(precision * v->size, 3.0 * sigma);
+    const double known = rounding;
+    if (v->miss <= 8.0 * rounding)
+        rounding = max2(rounding, 3.0 * residual);
+    else if (noisy)
+        rounding = 6.0 * residual;
+    if (noisy && level_off) rounding = max2(rounding, 3.0 * v->scatter);
+
+    /* Degree six, its error by the probes. What the inner probe misses by more than rounding counts in full; rounding
+     * is in the bar already, and this probe would amplify it. */
+    const double q_outer = outer / w->outer_product, q_inner = inner / w->inner_product;
+    const double allowed = rounding * w->inner_gain / fabs(w->inner_product);
+    const double caution = w == &fdc_window_central ? 1.2 : 12.0; /* one-sided windows mostly end at a singularity */
+    const double q = max2(fabs(q_outer), fabs(q_inner) - allowed);
+    const double bar_six = caution * fabs(w->product_slope) * q + w->sum * rounding;
+    /* Degree eight: the same with q(0) read off the probes. */
+    const double t = w->at[INNER] / (w->at[INNER] - w->at[OUTER]);
+    const double q_zero = q_inner + (q_outer - q_inner) * t;
+    const double bar_eight = caution * fabs(w->product_slope * (q_outer - q_inner)) + w->sum_all * rounding;
+    if (bar_six <= bar_eight || hollow) {
+        v->value = slope / h;
+        v->bar = bar_six / h;
+    } else {
+        v->value = (slope - w->product_slope * q_zero) / h;
+        v->bar = bar_eight / h;
+    }
+    v->rounding = known;
+    /* f may round its argument: half an ulp of x moves f' by as much as f'' says. */
+    v->curve = fabs(y[middle + 1] - 2.0 * y[middle] + y[middle - 1]);
+    v->bar += precision * (fabs(x) / h) * (v->curve / h);
+
+    if (w == &fdc_window_central) {
+        v->slopes[0] = (1.5 * y[3] - 2.0 * y[2] + 0.5 * y[1]) / h;
+        v->slopes[1] = (-1.5 * y[3] + 2.0 * y[4] - 0.5 * y[5]) / h;
+        v->gap = (3.0 * (y[4] - y[5]) + y[6]) - (3.0 * (y[2] - y[1]) + y[0]);
+        v->bend = fabs(y[6] - 2.0 * y[5] + y[4]) + fabs(y[2] - 2.0 * y[1] + y[0]);
+    } else {
+        v->slopes[0] = v->slopes[1] = (-1.5 * y[0] + 2.0 * y[1] - 0.5 * y[2]) / h;
+        v->gap = 0.0;
+        v->bend = v->range;
+    }
+
+    v->twist = v->range > 0.0 ? (v->slopes[1] - v->slopes[0]) * h / v->range : 0.0;
+
+    if (v->miss <= known * (sigma > 0.0 ? 3.0 : 8.0))
+        v->what = FLAT;
+    else if (v->miss < 2e-3 * v->range && noisy && w == &fdc_window_central)
+        v->what = SCATTER;
+    else if (v->miss < 0.05 * v->range)
+        v->what = FALLING;
+    else
+        v->what = ROUGH;
+
+    if (unit != 1.0) {
+        double *const sized[] = {&v->value,    &v->bar,   &v->miss,      &v->scatter,   &v->range, &v->size,
+                                 &v->rounding, &v->curve, &v->slopes[0], &v->slopes[1], &v->gap,   &v->bend};
+        for (size_t k = 0; k < sizeof sized / sizeof *sized; k++)
+            *sized[k] *= unit;
+    }
+}
