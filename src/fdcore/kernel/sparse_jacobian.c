@@ -83,11 +83,14 @@ static fdc_status move(fdc_worker *w, ptrdiff_t unit, ptrdiff_t row, int back, f
         const double offset = s->offset[k], *restrict home = p->x, *restrict h = job->h;
         if (!back) {
             for (const int32_t *t = member; t < end; t++) {
+                if (!fdc_same_bits(x[*t], home[*t])) {
+                    return fdc_fail(fail, FDC_ERR_MUTATED, *t, x[*t]);
+                }
                 x[*t] = home[*t] + offset * h[*t];
             }
             return FDC_OK;
         }
-        /* An entry that was written to shows in the end, since it is not always among those that move; or now. */
+        /* An entry that was written to shows before it moves or in the end; where all move every time, it shows now. */
         for (const int32_t *t = member; job->groups == 1 && t < end; t++) {
             if (!fdc_same_bits(x[*t], home[*t] + offset * h[*t])) {
                 return fdc_fail(fail, FDC_ERR_MUTATED, *t, x[*t]);
