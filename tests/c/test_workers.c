@@ -123,7 +123,7 @@ static void test_a_poll_stops_a_long_run(void) {
     fdc_pool *pool = fdc_pool_create(2);
     for (int workers = 1; workers <= 2; ++workers) {
         probe seen = new_probe(x);
-        seen.pause_ms = 25; /* 2 s in all */
+        seen.pause_ms = workers > 1 ? 120 : 25; /* 2 s in all; helpers are waited for past the time of a poll */
         const fdc_func f = func_of(watched, FDC_REENTRANT, &seen);
         int polls = 0;
         fdc_options o = options_of(FDC_CENTRAL, 2);
@@ -134,8 +134,8 @@ static void test_a_poll_stops_a_long_run(void) {
         const int64_t start = fdc_clock_ns();
         CHECK_INT(fdc_gradient(&f, N, x, g, &o, NULL), FDC_ERR_CANCELLED);
         const double ms = (double)(fdc_clock_ns() - start) * 1e-6;
-        CHECK(polls == 3 || (workers == 2 && polls == 4)); /* once more where it has to wait for the helper */
-        CHECK(ms > 3 * 50 - 1 && ms < 700); /* the third poll is due at 150 */
+        CHECK_INT(polls, 3);
+        CHECK(ms > 3 * 50 - 1 && ms < 1500); /* the third poll is due at 150, or at the end of an evaluation */
     }
     fdc_pool_destroy(pool);
 }

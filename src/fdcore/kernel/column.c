@@ -27,7 +27,13 @@ static int look_for_signals(fdc_worker *w)
 
 static inline int cancelled(fdc_worker *w)
 {
-    return --w->countdown <= 0 && w->polls ? look_for_signals(w) : fdc_atomic_load_int(&w->job->cancelled);
+    return w->polls && --w->countdown <= 0 ? look_for_signals(w) : fdc_atomic_load_int(&w->job->cancelled);
+}
+
+int fdc_poll(void *job)
+{
+    const fdc_job *jb = job;
+    return jb->o->poll != NULL && !fdc_atomic_load_int(&jb->cancelled) && jb->o->poll(jb->o->poll_ctx) != 0;
 }
 
 int fdc_cancelled(fdc_worker *w)

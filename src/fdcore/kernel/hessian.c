@@ -286,13 +286,13 @@ fdc_status fdc_run_hessian(const fdc_problem *p, const fdc_options *o, fdc_info 
     const double expected = (double)(fdc_clock_ns() - start) * (double)n * (double)n;
     int workers = o->workers;
     if (workers <= 0) {
-        workers = expected < FDC_WORTH_THREADS_NS ? 1 : workers < 0 ? -workers : INT32_MAX;
+        workers = expected < FDC_WORTH_THREADS_NS ? 1 : fdc_most_workers(workers);
     }
     hj.caller = &w;
     if (workers == 1 || o->pool == NULL || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT)) {
         work(&w, &hj);
     } else {
-        info->workers = fdc_pool_run(o->pool, workers, task, &hj, o->poll, o->poll_ctx, on_cancel);
+        info->workers = fdc_pool_run(o->pool, workers, task, &hj, fdc_poll, &hj.base, on_cancel);
     }
     fail = hj.base.first;
     status = fail.status;

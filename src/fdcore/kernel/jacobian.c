@@ -271,7 +271,7 @@ static int run_columns(fdc_worker *w)
         column_ns = (double)(fdc_clock_ns() - start) / (double)timed;
         fdc_set_pace(w, start, column_ns / jb->p->scheme[0].npoints);
         if (workers <= 0) {
-            const int most = workers == 0 || workers == INT32_MIN ? INT32_MAX : -workers; /* -INT32_MIN is no int */
+            const int most = fdc_most_workers(workers);
             workers = column_ns * (double)(n - timed) < FDC_WORTH_THREADS_NS ? 1 : most;
         }
     }
@@ -284,7 +284,7 @@ static int run_columns(fdc_worker *w)
         jb->chunk = columns_a_claim(n, column_ns);
     }
     jb->caller = w;
-    return fdc_pool_run(o->pool, workers, task, jb, o->poll, o->poll_ctx, on_cancel);
+    return fdc_pool_run(o->pool, workers, task, jb, fdc_poll, jb, on_cancel);
 }
 
 fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)

@@ -125,6 +125,15 @@ fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *
 /* Whether the run is to stop; the calling thread's worker looks for signals now and then. */
 int fdc_cancelled(fdc_worker *w);
 
+/* The poll function of a job, for fdc_pool_run; once it has asked to stop, it is left in peace. */
+int fdc_poll(void *job);
+
+/* Threads at the most, from options->workers where they are not stated. */
+static inline int fdc_most_workers(int32_t workers)
+{
+    return workers < 0 && workers > INT32_MIN ? -workers : INT32_MAX;
+}
+
 /* When to look for signals next, given the time of one evaluation: reading the clock each time would show. */
 void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns);
 

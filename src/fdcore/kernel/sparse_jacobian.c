@@ -397,8 +397,7 @@ static void run_units(fdc_worker *w, double *f0, fdc_failure *fail)
     if (job->threads == 1) {
         work(w, units);
     } else {
-        const int took = fdc_pool_run(jb->o->pool, job->threads, evaluation_task, job, jb->o->poll, jb->o->poll_ctx,
-                                      on_cancel);
+        const int took = fdc_pool_run(jb->o->pool, job->threads, evaluation_task, job, fdc_poll, jb, on_cancel);
         job->most = took > job->most ? took : job->most;
     }
     if (jb->first.status == FDC_OK && fdc_unchanged(w, fail) != FDC_OK) {
@@ -431,7 +430,7 @@ fdc_status fdc_run_sparse(const fdc_problem *p, const fdc_options *o, fdc_info *
     job.entry_group = s->entry_color;
     job.most = 1;
     const int serial = o->pool == NULL || o->workers == 1 || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT);
-    job.threads = serial ? 1 : o->workers > 0 ? o->workers : o->workers <= -INT32_MAX || o->workers == 0 ? INT32_MAX : -o->workers;
+    job.threads = serial ? 1 : o->workers > 0 ? o->workers : fdc_most_workers(o->workers);
     if (info != NULL) {
         job.base.component = info->component;
         info->nfev = 0;

@@ -62,12 +62,12 @@ static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, int64_t *p
     *part_ns = fdc_clock_ns() - start;
     sweep->next = 1;
     if (*workers <= 0) {
-        *workers = *part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : *workers < 0 ? -*workers : INT32_MAX;
+        *workers = *part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : fdc_most_workers(*workers);
     }
     if (*workers == 1 || o->pool == NULL || !(sweep->caller->job->p->f->flags & FDC_REENTRANT)) {
         parts(sweep, sweep->caller, PARTS);
     } else {
-        const int helped = fdc_pool_run(o->pool, *workers, task, sweep, o->poll, o->poll_ctx, on_cancel);
+        const int helped = fdc_pool_run(o->pool, *workers, task, sweep, fdc_poll, sweep->caller->job, on_cancel);
         *took_part = helped > *took_part ? helped : *took_part;
     }
     for (int part = 0; part < PARTS; part++) {
