@@ -282,6 +282,48 @@ static void test_updates(void) {
     }
 }
 
+/* The whole gradient, on one thread and on three. */
+static void test_threads(void) {
+    enum { MANY = 400, WIDE_COLS = 30 };
+    static const ptrdiff_t width[] = {WIDE_COLS, 7, 3};
+    unsigned state = 9;
+    double *X = malloc(sizeof *X * MANY * WIDE_COLS), *Y = malloc(sizeof *Y * MANY * 3), largest[WIDE_COLS] = {0.0};
+    double x[7 * WIDE_COLS + 7 + 3 * 7 + 3], one[sizeof x / sizeof *x], three[sizeof x / sizeof *x];
+    CHECK(X != NULL && Y != NULL);
+    for (int i = 0; i < MANY * WIDE_COLS; i++) {
+        X[i] = uniform(&state);
+        largest[i % WIDE_COLS] = fmax(largest[i % WIDE_COLS], fabs(X[i]));
+    }
+    for (int i = 0; i < MANY * 3; i++) {
+        Y[i] = i % 3 == 1;
+    }
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
+        x[i] = 0.3 * uniform(&state);
+    }
+    fdc_regression regression = {MANY, WIDE_COLS, X, Y, largest, 0.1, 1};
+    fdc_network net = {MANY, 2, width, X, Y, 0.1, FDC_TANH, 0, 2};
+    fdc_pool *pool = fdc_pool_create(3);
+    for (int which = 0; which < 3; which++) {
+        const fdc_model *model = fdc_model_find(which == 0 ? "linear" : which == 1 ? "logistic" : "network");
+        const ptrdiff_t n = which == 2 ? (ptrdiff_t)(sizeof x / sizeof *x) : WIDE_COLS + 1;
+        void *data = which == 2 ? (void *)&net : (void *)&regression;
+        const fdc_func f = {FDC_ABI_VERSION, FDC_REENTRANT, model->loss, model->update, data};
+        fdc_options options;
+        fdc_info info = {0};
+        fdc_options_init(&options);
+        CHECK(fdc_gradient(&f, n, x, one, &options, &info) == FDC_OK && info.nfev == 2 * n);
+        options.pool = pool;
+        options.workers = 3;
+        for (int i = 0; i < 20; i++) {
+            CHECK(fdc_gradient(&f, n, x, three, &options, NULL) == FDC_OK);
+            CHECK(memcmp(one, three, sizeof *one * (size_t)n) == 0);
+        }
+    }
+    fdc_pool_destroy(pool);
+    free(X);
+    free(Y);
+}
+
 static void test_find(void) {
     CHECK(fdc_model_find("network")->loss == fdc_network_loss);
     CHECK(fdc_model_find("linear")->loss == fdc_linear_loss);
@@ -297,6 +339,7 @@ int main(void) {
     RUN(test_sum);
     RUN(test_network);
     RUN(test_updates);
+    RUN(test_threads);
     RUN(test_find);
     return check_summary();
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import math
 import shutil
+import signal
 import subprocess
+import time
 from typing import Any
 
 import numpy as np
@@ -274,3 +276,33 @@ def test_what_an_update_needs(library: Any) -> None:
         fd.native(library.own, signature="double (int, double *, void *)", update=library.own_update)
     with pytest.raises(fd.ArgumentTypeError, match="update must be"):
         fd.native(library.own, signature=FULL_FORM, m=2, update=lambda: 0)
+
+
+@pytest.mark.build
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signal.setitimer")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c(library: Any, workers: int) -> None:
+    # Many short calls; and a network whose earlier layers are slow, so that each call is short of columns.
+    scale = np.array([1.0])
+    own = fd.native(library.own, signature=FULL_FORM, m=2, user_data=scale, update=library.own_update)
+    rng = np.random.default_rng(0)
+    deep = MLP(rng.normal(size=(600, 40)), rng.integers(0, 5, 600), (60, 60, 60))
+    runs = [
+        lambda: fd.jacobian(own, np.ones(3_000_000), workers=workers),
+        lambda: fd.gradient(deep, deep.initial(), workers=workers),
+    ]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for run in runs:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            start = time.perf_counter()
+            with pytest.raises(KeyboardInterrupt):
+                run()
+            assert time.perf_counter() - start < 1.5  # 0.3 s on a machine with nothing else to do
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

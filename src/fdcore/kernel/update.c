@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 #define PARTS 16
-#define FIRST_COLS 4096         /* columns of the first call, which is timed */
+#define PROBE_COLS 64           /* columns of the calls that find out what a call costs */
+#define FIRST_COLS 4096         /* columns of a call, where those of a probe are cheap */
 #define PART_NS 20000000        /* what a call may take, so that Ctrl-C is heard */
 #define SHARES_BYTES (64 << 20) /* what the shares of one call may occupy */
 #define WORTH_THREADS_NS 300000 /* estimated work below which a second thread does not pay */
@@ -51,18 +52,17 @@ static void on_cancel(void *ctx) {
     fdc_atomic_store_int(&sweep->caller->job->cancelled, 1);
 }
 
-/* All parts of one block of columns; learns how many workers pay (*workers <= 0 at first) and how long a part takes. */
-static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, int64_t *part_ns, fdc_failure *fail) {
+/* All parts of one block of columns; learns how many workers pay (*workers <= 0 at first). */
+static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, fdc_failure *fail) {
     const fdc_options *o = sweep->caller->job->o;
     sweep->next = 0;
     memset(sweep->status, 0, sizeof sweep->status);
     const int64_t start = fdc_clock_ns();
-    fdc_set_pace(sweep->caller, start, PART_NS);
     parts(sweep, sweep->caller, 1);
-    *part_ns = fdc_clock_ns() - start;
+    const int64_t part_ns = fdc_clock_ns() - start;
     sweep->next = 1;
     if (*workers <= 0) {
-        *workers = *part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : fdc_most_workers(*workers);
+        *workers = part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : fdc_most_workers(*workers);
     }
     if (*workers == 1 || o->pool == NULL || !(sweep->caller->job->p->f->flags & FDC_REENTRANT)) {
         parts(sweep, sweep->caller, PARTS);
@@ -140,45 +140,64 @@ static fdc_status finish(fdc_sweep *sweep, const double *zeros, fdc_failure *fai
     return FDC_OK;
 }
 
+static fdc_sweep sweep_of(fdc_worker *w, ptrdiff_t first, ptrdiff_t cols, double *block) {
+    const fdc_problem *p = w->job->p;
+    const ptrdiff_t points = p->scheme[0].npoints;
+    return (fdc_sweep){.caller = w,
+                       .what = {p->n, p->x, first, cols, points, block, p->m, 0, PARTS},
+                       .size = points * cols * p->m,
+                       .shares = block + points * cols};
+}
+
+/* What part 0 takes for the first `cols` columns, in ns; the shares are not used. */
+static int64_t probe(fdc_worker *w, ptrdiff_t cols, double *block) {
+    fdc_failure ignored = {FDC_OK, -1, 0.0, 0};
+    fdc_sweep sweep = sweep_of(w, 0, cols, block);
+    if (place(w->job, 0, cols, block, &ignored) != FDC_OK) {
+        return 0; /* which the run itself will find out and report */
+    }
+    const int64_t start = fdc_clock_ns();
+    (void)w->job->p->f->update(&sweep.what, sweep.shares, w->job->p->f->ctx);
+    return fdc_clock_ns() - start;
+}
+
+/* Columns a call: many, as each call does again what all columns share, such as passing over the data for the base
+ * point; and not so many that a call takes long. */
+static ptrdiff_t columns_a_call(fdc_worker *w, ptrdiff_t most, double *block) {
+    const int64_t some = probe(w, PROBE_COLS, block);
+    if (some < PART_NS / 20) {
+        return FIRST_COLS < most ? FIRST_COLS : most;
+    }
+    const double shared = (double)probe(w, 1, block);
+    const double column = ((double)some - shared) / (PROBE_COLS - 1) + 1.0;
+    const double wanted = (PART_NS > 2.0 * shared ? PART_NS - shared : shared) / (column > 1.0 ? column : 1.0);
+    return wanted < 1.0 ? 1 : wanted < (double)most ? (ptrdiff_t)wanted : most;
+}
+
 int fdc_run_updates(fdc_worker *w, fdc_failure *fail) {
-    fdc_job *jb = w->job;
-    const fdc_problem *p = jb->p;
+    const fdc_problem *p = w->job->p;
     const ptrdiff_t points = p->scheme[0].npoints, m = p->m > 0 ? p->m : 1;
     const ptrdiff_t fitting = SHARES_BYTES / ((ptrdiff_t)sizeof(double) * PARTS * points) / m;
-    const ptrdiff_t most = fitting > 1 ? fitting : 1;
-    ptrdiff_t first = 0, wanted = FIRST_COLS, room = 0;
-    int workers = jb->o->workers, took_part = 1;
-    double *block = NULL, *zeros = calloc((size_t)m, sizeof *zeros);
-    fdc_status status = zeros != NULL ? FDC_OK : fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
-    while (status == FDC_OK && first < p->n) {
-        ptrdiff_t cols = p->n - first < wanted ? p->n - first : wanted;
-        cols = cols < most ? cols : most;
-        if (cols > room) {
-            free(block);
-            room = cols;
-            block = malloc((size_t)(room * points) * (size_t)(1 + PARTS * m) * sizeof *block);
-            if (block == NULL) {
-                status = fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
-                break;
-            }
-        }
-        fdc_sweep sweep = {.caller = w,
-                           .what = {p->n, p->x, first, cols, points, block, p->m, 0, PARTS},
-                           .size = points * cols * p->m,
-                           .shares = block + points * cols};
-        int64_t part_ns = 0;
-        status = place(jb, first, cols, block, fail);
+    const ptrdiff_t most = fitting < 1 ? 1 : fitting < p->n ? fitting : p->n;
+    int workers = w->job->o->workers, took_part = 1;
+    double *zeros = calloc((size_t)m, sizeof *zeros);
+    double *block = malloc((size_t)(most * points) * (size_t)(1 + PARTS * m) * sizeof *block);
+    fdc_status status = zeros != NULL && block != NULL ? FDC_OK : fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
+    ptrdiff_t wanted = most;
+    fdc_set_pace(w, fdc_clock_ns(), PART_NS); /* look for signals after each part, until that is too often */
+    if (status == FDC_OK && p->n > 2 * PROBE_COLS && most >= PROBE_COLS) {
+        wanted = columns_a_call(w, most, block);
+    }
+    for (ptrdiff_t first = 0; status == FDC_OK && first < p->n; first += wanted) {
+        fdc_sweep sweep = sweep_of(w, first, p->n - first < wanted ? p->n - first : wanted, block);
+        status = place(w->job, first, sweep.what.cols, block, fail);
         if (status == FDC_OK) {
-            status = run(&sweep, &workers, &took_part, &part_ns, fail);
+            status = run(&sweep, &workers, &took_part, fail);
         }
         if (status == FDC_OK) {
-            w->nfev += points * cols;
+            w->nfev += points * sweep.what.cols;
             status = finish(&sweep, zeros, fail);
         }
-        first += cols;
-        /* Next, as many columns as a part does in its time: the result does not depend on it. */
-        wanted = (ptrdiff_t)((double)cols * (double)PART_NS / (double)(part_ns + PART_NS / 64));
-        wanted = wanted > 64 ? wanted : 64;
     }
     free(block);
     free(zeros);
