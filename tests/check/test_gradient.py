@@ -473,3 +473,38 @@ def test_several_points_see_what_one_does_not():
     assert origin.verdict == "cannot tell"
     with pytest.raises(ArgumentError, match="points"):
         check_gradient(square, 2 * x, x, points=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("mode", ["elementwise", "projected"])
+def test_precision_that_hides_in_a_python_float(dtype, mode):
+    """Below one step of x such a function is flat, which must not be taken for a derivative of zero."""
+
+    def f(x):
+        return float(np.sum(x.astype(dtype) ** 2))
+
+    x = np.array([1.0, 0.3, 2.0, -0.7])
+    assert check_gradient(f, lambda x: 2 * x, x, mode=mode).verdict != "wrong"
+    assert check_gradient(f, lambda x: -2 * x, x, mode=mode).verdict == "wrong"
+
+
+@pytest.mark.parametrize("level", [1e-12, 1e-6, 1e-3, 1e-1, 10.0])
+def test_noise_does_not_drive_the_step_out_of_sight(level):
+    rng = np.random.default_rng(5)
+    x = np.array([0.3, 0.5, 2.0])
+    for _ in range(5):
+        check = check_gradient(lambda x: float(np.sum(np.sin(x)) + level * rng.standard_normal()), np.cos, x)
+        assert check.verdict != "wrong"
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-10])
+def test_a_solver_inside(tolerance):
+    def f(x):
+        low, high = 0.0, 10.0
+        while high - low > tolerance:
+            middle = (low + high) / 2
+            low, high = (middle, high) if middle**2 < x[0] else (low, middle)
+        return (low + high) / 2
+
+    assert check_gradient(f, lambda x: 0.5 / np.sqrt(x), [4.0]).verdict != "wrong"
+    assert check_gradient(f, lambda x: 1.0 / np.sqrt(x), [4.0]).verdict != "agrees"

@@ -54,6 +54,11 @@ class Prober:
 
     def entry(self, j: int, analytic: float, rounding: float) -> Slope:
         """Derivative with respect to entry `j`; measured twice, at different steps, if it is not `analytic`."""
+        unit = self.f.unit
+        found = self._entry(j, analytic, rounding)
+        return found if self.f.unit <= unit else self._entry(j, analytic, rounding)
+
+    def _entry(self, j: int, analytic: float, rounding: float) -> Slope:
         position = self.f.tree.leaf_of(j)
         base = 0.01 * max(abs(float(self.x[j])), 1e-3 * self.scales.x[position])
         if self.x[j] == 0.0:
@@ -74,6 +79,7 @@ class Prober:
             unit=self.f.unit,
             noise=self.noise,
             smallest=8.0 * ulp,
+            largest=max(0.5 * max(abs(float(self.x[j])), self.scales.x[position]), base),
             target=lambda value: relative * max(abs(value), floor),
         )
         if found.reason in ("", "noise", "rounding") and np.isfinite(found.value):

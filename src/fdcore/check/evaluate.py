@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,23 +65,45 @@ class Objective(_Callable):
     calls : int
         Evaluations so far.
     unit : float
-        Relative error of one rounding in the dtype that f returns.
+        Relative error of one rounding in the dtype that f returns, or in which its values are seen to be.
     """
 
     unit = DOUBLE
+
+    def __init__(self, function: Any, tree: Tree, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        super().__init__(function, tree, args, kwargs)
+        self._single: set[float] | None = set()
+        self._half = True
+
+    def _watch(self, value: float) -> None:
+        """Recognise single precision by the values, where f turns them into Python floats: it would look like steps."""
+        if self._single is None or not math.isfinite(value):
+            return
+        with np.errstate(over="ignore"):
+            self._half = self._half and float(np.float16(value)) == value
+            if float(np.float32(value)) != value:
+                self._single = None
+                self.unit = self._declared
+                return
+        self._single.add(value)
+        if len(self._single) > 5:
+            self.unit = max(self._declared, 2.0**-11 if self._half else 2.0**-24)
 
     def begin(self, vector: Vector) -> float:
         """F at the point of the check; whatever it raises is the caller's."""
         value = self.first(vector)
         result = _number(value)
-        self.unit = precision(value)
+        self._declared = self.unit = precision(value)
+        self._watch(result)
         return result
 
     def __call__(self, vector: Vector) -> float:
         """F at another point; NaN where it has no value there."""
         try:
             with np.errstate(all="ignore"):
-                return _number(self.raw(vector))
+                value = _number(self.raw(vector))
+            self._watch(value)
+            return value
         except (ArithmeticError, ValueError) as error:
             if isinstance(error, ShapeError):
                 raise

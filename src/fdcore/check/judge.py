@@ -83,8 +83,8 @@ def judge_entry(
     if LIMIT * error <= max(0.5 * size, 0.05 * scale):
         return error, z, AGREES, ""
     reason = _REASONS.get(slope.reason, ZERO)
-    if slope.reason == "rounding" and size > LIMIT * error:
-        reason = "rounding"
+    if reason == ZERO and size > 2.0 * error:
+        reason = "f has too few digits"
     return error, z, CANNOT_TELL, reason
 
 

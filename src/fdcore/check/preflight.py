@@ -142,6 +142,11 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
             )
     if not gradient.given and not found.random and not found.accumulates:
         _elsewhere(f, gradient, x, found)
+    if f.unit > DOUBLE and not any(note.label == "dtype" for note in found.notes):
+        found.note(
+            "dtype",
+            "all values of f are those of single precision or less: bars are wider; compute in float64 to see more",
+        )
     again = f(x.copy())
     if found.noise == 0.0 and again != found.f0:
         found.note(

@@ -149,6 +149,11 @@ class Projector:
 
     def measure(self, number: int, start: int, stop: int, step: float | None = None) -> Probe:
         """Differentiate along a direction, restricted to some entries; 8 evaluations, more if `step` is not given."""
+        unit = self.prober.f.unit
+        probe = self._measure(number, start, stop, step)
+        return probe if self.prober.f.unit <= unit else self._measure(number, start, stop, step)
+
+    def _measure(self, number: int, start: int, stop: int, step: float | None) -> Probe:
         total, squares, noise, stray = 0.0, 0.0, 0.0, 0.0
         for a, b, move, k in self.moves(number, start, stop):
             known = self.analytic[a:b]
@@ -174,6 +179,7 @@ class Projector:
                 unit=f.unit,
                 noise=prober.noise,
                 smallest=2.0**-18 if any(leaf.dtype != np.float64 for leaf in self.tree.leaves) else 0.0,
+                largest=0.25,
                 target=lambda value: relative * max(typical, abs(value)),
                 levels=4,
             )

@@ -162,6 +162,7 @@ def slope(
     noise: float = 0.0,
     target: Callable[[float], float],
     smallest: float = 0.0,
+    largest: float = math.inf,
     levels: int = 6,
 ) -> Slope:
     """Differentiate `line` at 0, choosing the step by what f does.
@@ -174,17 +175,20 @@ def slope(
         First step; rounded to a power of two.
     target : callable
         The bar that is good enough for a derivative of that value.
-    smallest : float
-        No step is smaller.
+    smallest, largest : float
+        No step is smaller, or larger. Without the latter, noise would drive the step past everything that f does, where
+        any bounded function looks flat.
     levels : int
         Step sizes to try at the most, of 8 evaluations each; one is usually enough.
     """
     h = 2.0 ** math.floor(math.log2(h))
+    # A few digits more than single precision has, so that round numbers do not pass for it; x + h is exact still.
+    detail = 1.0 if smallest else 1.0 + 2.0**-20
     tried: list[Level] = []
     best: Level | None = None
     too_wide = math.inf  # smallest step at which f is not smooth
     while len(tried) < levels:
-        level = measure(line, f0, h, unit=unit, noise=noise)
+        level = measure(line, f0, h * detail, unit=unit, noise=noise)
         tried.append(level)
         if level.finite and (best is None or level.error < best.error):
             best = level
@@ -195,11 +199,11 @@ def slope(
         found = _noise_of(tried)
         if found > max(noise, 2.0 * level.noise):
             noise = found
-            h = 16.0 * max(t.step for t in tried if t.finite)
-            if h >= too_wide:
+            h = min(16.0 * max(t.step for t in tried if t.finite), _power(largest))
+            if h >= too_wide or any(t.step == h for t in tried):
                 break
             continue
-        step = _next(level, too_wide, [t.step for t in tried], first=len(tried) == 1)
+        step = _next(level, min(too_wide, 2.0 * largest), [t.step for t in tried], first=len(tried) == 1)
         if not level.smooth:
             too_wide = min(too_wide, level.step)
         if step is None or step < smallest:
@@ -253,7 +257,7 @@ def _next(level: Level, too_wide: float, steps: list[float], *, first: bool) -> 
 
 
 def _power(h: float) -> float:
-    return 2.0 ** round(math.log2(h))
+    return 2.0 ** round(math.log2(h)) if math.isfinite(h) else h
 
 
 def _noise_of(tried: list[Level]) -> float:
