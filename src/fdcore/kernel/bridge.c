@@ -56,6 +56,16 @@ fdc_array_fn fdc_bridge_array(const fdc_func *func, void **user)
     return (fdc_array_fn)bridge->fn;
 }
 
+fdc_vector_fn fdc_bridge_vector(const fdc_func *func, void **user)
+{
+    if (func->eval != vector) {
+        return NULL;
+    }
+    const fdc_bridge *bridge = func->ctx;
+    *user = bridge->user;
+    return (fdc_vector_fn)bridge->fn;
+}
+
 static fdc_fn through(fdc_kind kind)
 {
     switch (kind) {

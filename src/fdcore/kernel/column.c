@@ -243,8 +243,11 @@ fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_
     if (direct != NULL) {
         return gradient_directly(w, direct, user, rule, begin, end, fail);
     }
+    const fdc_vector_fn vector = fdc_bridge_vector(f, &user);
     for (ptrdiff_t j = begin; j < end; j++) {
         const double home = p->x[j];
+        double *const out = p->jac + j * p->col_stride;
+        double *const y[2] = {m > 1 ? out : w->y, w->y + m}; /* f(x + h) goes where the column will be */
         pair at;
         if (!place_pair(home, rule, &at)) {
             return fdc_columns(w, j, end, fail);
@@ -258,7 +261,8 @@ fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_
         for (int k = 0; k < 2; k++) {
             (*w->x)[j] = at.point[k];
             w->nfev++;
-            const int rc = f->eval(1, p->n, *w->x, m, w->y + k * m, f->ctx);
+            const int rc =
+                vector != NULL ? vector(p->n, *w->x, m, y[k], user) : f->eval(1, p->n, *w->x, m, y[k], f->ctx);
             if (rc != 0) {
                 fail->callback_status = rc;
                 return fdc_fail(fail, FDC_ERR_CALLBACK, j, at.d[k]);
@@ -268,13 +272,12 @@ fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_
             }
         }
         (*w->x)[j] = home;
-        double *out = p->jac + j * p->col_stride;
         int finite;
         if (m == 1) {
-            *out = (w->y[0] - w->y[1]) / (at.d[0] - at.d[1]);
+            *out = (*y[0] - *y[1]) / (at.d[0] - at.d[1]);
             finite = fabs(*out) <= DBL_MAX;
         } else {
-            finite = fdc_combine(jb, &rule_step, w->y, at.d, out, p->row_stride);
+            finite = fdc_difference(m, out, y[1], p->scheme[0].weight[0] / (at.d[0] - at.d[1]));
         }
         if (!finite) {
             fdc_record(jb, j, &rule_step, 0);

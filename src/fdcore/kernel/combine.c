@@ -33,6 +33,19 @@ FDC_WIDE static int scaled_difference(ptrdiff_t m, const double *restrict a, con
     return (carry >> 63) == 0;
 }
 
+FDC_WIDE int fdc_difference(ptrdiff_t m, double *restrict out, const double *restrict b, double factor)
+{
+    uint64_t carry = 0;
+    for (ptrdiff_t i = 0; i < m; i++) {
+        const double value = (out[i] - b[i]) * factor;
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        carry |= CARRIES(bits);
+        out[i] = value;
+    }
+    return (carry >> 63) == 0;
+}
+
 int fdc_combine(const fdc_job *jb, const fdc_placement *at, const double *y, const double *d, double *out,
                 ptrdiff_t stride)
 {

@@ -156,5 +156,7 @@ fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), 
 /* The function behind a func of kind FDC_KIND_ARRAY_USER, to be called without the detour; NULL for any other. */
 typedef double (*fdc_array_fn)(int n, const double *x, void *user);
 fdc_array_fn fdc_bridge_array(const fdc_func *func, void **user);
+typedef int (*fdc_vector_fn)(ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *user);
+fdc_vector_fn fdc_bridge_vector(const fdc_func *func, void **user);
 
 #endif

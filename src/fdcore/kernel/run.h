@@ -112,6 +112,9 @@ static inline double fdc_displacement(const fdc_job *jb, const fdc_placement *at
 /* Whether all m values are finite. */
 int fdc_finite(ptrdiff_t m, const double *values, ptrdiff_t stride);
 
+/* out = (out - b) * factor, entry by entry. Returns whether all are finite. */
+int fdc_difference(ptrdiff_t m, double *out, const double *b, double factor);
+
 /* One column, to out[i * stride], from the values y (npoints, m) at displacements d. Returns whether all its entries
  * are finite. */
 int fdc_combine(const fdc_job *job, const fdc_placement *at, const double *y, const double *d, double *out,
