@@ -57,12 +57,12 @@ static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, fdc_failur
     const fdc_options *o = sweep->caller->job->o;
     sweep->next = 0;
     memset(sweep->status, 0, sizeof sweep->status);
-    const int64_t start = fdc_clock_ns();
-    parts(sweep, sweep->caller, 1);
-    const int64_t part_ns = fdc_clock_ns() - start;
-    sweep->next = 1;
     if (*workers <= 0) {
-        *workers = part_ns * (PARTS - 1) < WORTH_THREADS_NS ? 1 : fdc_most_workers(*workers);
+        const int64_t start = fdc_clock_ns();
+        parts(sweep, sweep->caller, 1);
+        const int64_t rest = (fdc_clock_ns() - start) * (PARTS - 1);
+        *workers = rest < WORTH_THREADS_NS ? 1 : fdc_most_workers(*workers);
+        sweep->next = 1;
     }
     if (*workers == 1 || o->pool == NULL || !(sweep->caller->job->p->f->flags & FDC_REENTRANT)) {
         parts(sweep, sweep->caller, PARTS);
