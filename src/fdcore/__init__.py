@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
-from fdcore import models, selectors
+from fdcore import models, selectors, testing
 from fdcore.callbacks import native
 from fdcore.check import (
     Diagnosis,
@@ -123,5 +123,6 @@ __all__ = [
     "stencil",
     "step_size_curve",
     "taylor_test",
+    "testing",
     "weights",
 ]

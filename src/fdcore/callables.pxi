@@ -110,6 +110,7 @@ cdef class Caller:
     cdef object map
     cdef bint is_complex
     cdef object array       # n or (rows, n) values, real or complex
+    cdef const double *base # x: n values
     cdef double *data       # its memory: the kernel's xslot
     cdef Py_ssize_t references
     cdef ptrdiff_t rows, n
@@ -197,10 +198,23 @@ cdef class Caller:
             y[i] = values[2 * i + 1] if self.is_complex else values[i]
         return 0
 
+    cdef tuple place(self, ptrdiff_t row):
+        """Which component is perturbed in this row of the block, by how much, and how many others are."""
+        cdef ptrdiff_t i, first = -1, others = -1, width = 2 if self.is_complex else 1
+        cdef double *point = self.data + row * self.n * width
+        cdef double moved = 0.0, change
+        for i in range(self.n):
+            change = point[width * i + 1] if self.is_complex else point[i] - self.base[i]
+            if change != 0.0:
+                others += 1
+                if first < 0:
+                    first, moved = i, change
+        return first, moved, others
+
     cdef int evaluate(self, ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y) except -1:
         cdef PyObject *result
         cdef int status
-        cdef ptrdiff_t i
+        cdef ptrdiff_t i, k
         if self.mode == VECTOR:
             result = call_raw(<PyObject *>self.f, <PyObject *>self.array, NULL)
         elif self.mode == SCALAR:
@@ -211,12 +225,20 @@ cdef class Caller:
             result = call_raw(<PyObject *>self.f, <PyObject *>block, NULL)
             block = None
         else:
-            points = [self.array[i].copy() for i in range(count)]
-            values = list(self.map(self.f, points))
+            points = [(*self.place(i), self.array[i].copy()) for i in range(count)]
+            values = list(self.map(OnWorker(self.f, self.forgiving), points))
             if len(values) != count:
                 raise errors.ShapeError(f"workers gave {len(values)} results for {count} points; its map must keep all")
             for i in range(count):
-                status = self.take(<PyObject *>values[i], 1, m, y + i * m)
+                if isinstance(values[i], _EvaluationError):
+                    for k in range(i * m, (i + 1) * m):
+                        y[k] = NAN
+                    continue
+                try:
+                    status = self.take(<PyObject *>values[i], 1, m, y + i * m)
+                except errors.FdcoreError as error:
+                    error.add_note(where_note(*points[i][:3]))
+                    raise
                 if status != 0:
                     return status
             self.may_restart = False

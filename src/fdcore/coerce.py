@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdcore.errors import ArgumentTypeError, ShapeError
+from fdcore.errors import ArgumentTypeError, EvaluationError, ShapeError
 
 
 def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
@@ -75,6 +75,37 @@ def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArra
     single = array.dtype.itemsize < (16 if kind == "c" else 8)
     precision = float(np.finfo(array.dtype).eps) / 2 if kind in "fc" and single else 0.0
     return np.array(array, dtype=np.complex128 if is_complex else np.float64, order="C"), precision
+
+
+def where_note(j: int, moved: float, others: int) -> str:
+    """Say which component of x was perturbed when something went wrong."""
+    if j < 0:
+        return "at x itself"
+    return f"while perturbing x[{j}] by {moved:.6g}" + (f" and {others} more" if others else "")
+
+
+class OnWorker:
+    """f for somebody's workers: of a perturbed point, and of what was perturbed. Picklable where f is.
+
+    An exception gets its note where it is raised, since nobody can tell later which point it belongs to. An
+    `EvaluationError` is returned, to be counted as NaN; if `forgiving`, so is one for what else ends a domain.
+    """
+
+    def __init__(self, f: Callable[..., Any], forgiving: bool) -> None:
+        self.f, self.forgiving = f, forgiving
+
+    def __call__(self, point: tuple[int, float, int, NDArray[Any]]) -> Any:
+        """Evaluate f at one point."""
+        j, moved, others, x = point
+        try:
+            return self.f(x)
+        except EvaluationError as error:
+            return error
+        except Exception as error:
+            if self.forgiving and isinstance(error, (ArithmeticError, ValueError)):
+                return EvaluationError(str(error))
+            error.add_note(f"raised by f {where_note(j, moved, others)}")
+            raise
 
 
 def bind(f: Callable[..., Any], args: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Callable[[Any], Any]:

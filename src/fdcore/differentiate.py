@@ -17,6 +17,7 @@ from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
 from fdcore.results import Result, Status
 from fdcore.selectors import Choice, StepPolicy
+from fdcore.steps import sides
 from fdcore.tree import Tree, flatten
 
 Array = NDArray[np.float64]
@@ -426,17 +427,26 @@ def _flat(x: Any) -> tuple[Array, Tree | None]:
     """X as a vector, and its structure where it is not a plain one."""
     if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype != object:
         return x, None
+    if isinstance(x, (list, tuple)) and not x:
+        return np.empty(0), None
     return flatten(x)
 
 
 def _check_out(out: Any, shape: tuple[int, ...]) -> None:
-    if out is not None and (getattr(out, "dtype", None) != np.float64 or out.shape != shape):
-        raise ShapeError(f"out must be a float64 array of x's shape, {shape}")
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
+        raise ShapeError(
+            f"out must be a float64 array of x's shape, {shape}, not {getattr(out, 'dtype', type(out).__name__)} "
+            f"of shape {getattr(out, 'shape', None)}"
+        )
+    if not out.flags.writeable:
+        raise ArgumentError("out is read-only; give an array that can be written to")
 
 
 def _flat_bounds(bounds: Any, tree: Tree | None) -> Any:
     """Give bounds in the shape of x as vectors."""
-    pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
+    pair = sides(bounds)
     if tree is None or not isinstance(pair, (tuple, list)) or len(pair) != 2:
         return bounds
     return tuple(_flat_setting(side, tree) for side in pair)

@@ -155,10 +155,7 @@ def status_error(
     if error is StepError:
         return error(f"the step {displacement!r} does not move {where}; give a larger `step`, positive and finite")
     if error is BoundsError:
-        return error(
-            f"{where} is outside its bounds, or they leave no room to move; widen `bounds`, "
-            "or leave a fixed component out of x"
-        )
+        return error(f"the bounds leave no room to move {where}; widen `bounds`, or leave a fixed component out of x")
     if error is InputMutatedError:
         return error(f"f wrote into its argument: {where} had become {displacement!r}; have f work on a copy, x.copy()")
     return error(message)

@@ -21,7 +21,7 @@ import sys
 import numpy as np
 
 import fdcore.errors as errors
-from fdcore.coerce import as_vector, bind, values_of
+from fdcore.coerce import OnWorker, as_vector, bind, values_of, where_note
 
 cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object callable, ...)
@@ -187,6 +187,7 @@ cdef class Engine:
     cdef readonly object f          # a Python callable, or None
     cdef readonly Native native     # or a native one
     cdef readonly ptrdiff_t m       # values of f; -1 until known
+    cdef ptrdiff_t learnt_n         # components of x when m was learnt
     cdef readonly double precision  # unit roundoff of what f returns; 0: of a double
     cdef fdc_options options
     cdef fdc_problem problem
@@ -195,7 +196,7 @@ cdef class Engine:
     cdef readonly bint is_jacobian
     cdef bint fixed_precision
     cdef bint seen_analytic         # the complex step has been compared with real differences
-    cdef dict given                 # per-component settings by name, scalars or arrays
+    cdef readonly dict given        # per-component settings by name, scalars or arrays
     cdef tuple arrays               # the same, expanded to n components
     cdef ptrdiff_t arrays_n
     cdef int rule                   # method of a first-derivative scheme, or -1 where schemes are given
@@ -342,6 +343,26 @@ cdef class Engine:
             o.upper = _data(arrays[3])
         return arrays
 
+    cdef int require_inside(self, const double *x, ptrdiff_t n) except -1:
+        """Before f sees an x that is outside the bounds."""
+        cdef fdc_options o = self.options
+        cdef ptrdiff_t j
+        if not self.bounded:
+            return 0
+        _held = self.expand(n, &o)
+        for j in range(n):
+            if x[j] < o.lower[j] or x[j] > o.upper[j]:
+                raise errors.BoundsError(
+                    f"x[{j}] = {x[j]!r} is outside its bounds, {o.lower[j]} to {o.upper[j]}; move x into the box, "
+                    "or widen `bounds`"
+                )
+        return 0
+
+    cdef ptrdiff_t values_at(self, ptrdiff_t n) noexcept:
+        """How many values f has at an x of n components; -1 until known."""
+        cdef bint learnt = self.is_jacobian and self.native is None and self.groups is None
+        return -1 if learnt and n != self.learnt_n else self.m
+
     cdef Caller caller(self, f):
         """A Caller nobody else is using: calls may overlap, in threads or nested in f."""
         cdef Caller c
@@ -369,13 +390,15 @@ cdef class Engine:
         rows = most // max(width, 1)
         return max(points, min(rows, points * n))
 
-    cdef int fail(self, int status, const fdc_problem *p, const fdc_info *info) except -1:
-        """Raise what a failed run calls for."""
-        cdef ptrdiff_t j = info.column
+    cdef int fail(self, int status, const fdc_problem *p, const fdc_info *info, ptrdiff_t first) except -1:
+        """Raise what a failed run calls for; `first` is the number of the first component in the caller's x."""
+        cdef ptrdiff_t j = info.column + first if info.column >= 0 else -1
         if PyErr_Occurred() != NULL:
             try:
                 _reraise()
             except Exception as error:
+                if self.mode == MAPPED:
+                    raise  # it says itself where it was raised
                 where = f"while perturbing x[{j}] by {info.displacement:.6g}"
                 if j < 0:
                     where = "at x itself"
@@ -387,14 +410,17 @@ cdef class Engine:
                 raise
         failure = errors.status_error(
             status, fdc_status_message(<fdc_status>status).decode(), j, info.displacement, info.callback_status,
-            p.x[j] if j >= 0 else NAN,
+            p.x[info.column] if j >= 0 else NAN,
         )
         failure.nfev = info.nfev
         raise failure
 
     cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f, bint second=False,
-                 double *bars=NULL, uint8_t *found=NULL) except -1:
-        """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars."""
+                 double *bars=NULL, uint8_t *found=NULL, ptrdiff_t first=0) except -1:
+        """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars.
+
+        `first`: what the component of x that the kernel calls 0 is called in messages.
+        """
         cdef int status
         cdef fdc_sparsity sparsity
         cdef list work = []
@@ -408,7 +434,7 @@ cdef class Engine:
             with nogil:
                 status = self.launch(p, o, info, second, bars, found)
             if status != FDC_OK:
-                self.fail(status, p, info)
+                self.fail(status, p, info, first)
             self.spare_work = work[0] if work else None
             return 0
         c = self.caller(f)
@@ -422,6 +448,7 @@ cdef class Engine:
         if self.groups is not None:
             sparsity = self.groups.with_work(p, 1, self.take_work(), work)
             p.sparsity = &sparsity
+        c.base = p.x
         c.precision = self.precision
         c.forgiving = self.adaptive
         c.may_restart = not self.fixed_precision and not self.problem.is_complex
@@ -439,10 +466,9 @@ cdef class Engine:
             status = self.launch(p, o, info, second, bars, found)
             info.nfev += wasted
         if status != FDC_OK:
-            self.fail(status, p, info)
+            self.fail(status, p, info, first)
         with cython.critical_section(self):
             self.spare = c
-        self.spare = c
         self.spare_work = work[0] if work else None
         return 0
 
@@ -480,8 +506,11 @@ cdef class Engine:
         cdef Py_buffer view
         memset(&view, 0, sizeof(view))
         x = _open_vector(x, &view)
+        cdef ptrdiff_t n = view.shape[0]
         try:
-            _require_finite(<const double *>view.buf, view.shape[0])
+            _require_finite(<const double *>view.buf, n)
+            if self.mode != SCALAR:  # bounds are for each of the points there
+                self.require_inside(<const double *>view.buf, n)
         finally:
             PyBuffer_Release(&view)
         if self.native is not None:
@@ -490,15 +519,22 @@ cdef class Engine:
             return f0
         f = bind(self.f, args) if args else self.f
         given = x.reshape(1, -1).copy() if self.mode == BLOCK else x.copy()
-        result = f(float(given[0]) if self.mode == SCALAR else given)
+        try:
+            result = f(float(given[0]) if self.mode == SCALAR else given)
+        except errors.EvaluationError as error:
+            raise errors.status_error(FDC_ERR_NONFINITE, "", -1, 0.0, 0, NAN) from error
+        except Exception as error:
+            error.add_note("raised by f at x itself")
+            raise
         if given.tobytes() != x.tobytes():
             where = np.flatnonzero(given.reshape(-1) != x)
             j = int(where[0]) if where.size else 0
             raise errors.status_error(FDC_ERR_MUTATED, "", j, float(given.reshape(-1)[j]), 0, float(x[j]))
         if self.problem.is_complex and result is not None:
             result = np.real(result)
-        values, precision = values_of(result, 1 if self.mode == BLOCK else -1, self.m, False)
+        values, precision = values_of(result, 1 if self.mode == BLOCK else -1, self.values_at(n), False)
         self.m = values.size
+        self.learnt_n = n
         self.learn(precision)
         return values.reshape(-1)
 
@@ -537,6 +573,7 @@ cdef class Engine:
             p.n = source.shape[0]
             p.x = <const double *>source.buf
             _require_finite(p.x, p.n)
+            self.require_inside(p.x, p.n)
             f = self.f
             if self.native is not None:
                 self.check_native(p.n, args)
@@ -556,7 +593,8 @@ cdef class Engine:
                 o.precision = self.options.precision
             if self.groups is not None and self.groups.n != p.n:
                 raise errors.ShapeError(f"x has {p.n} components, and the pattern {self.groups.n} columns")
-            if f0 is None and (self.m < 0 or self.adaptive and self.native is None):
+            p.m = self.values_at(p.n)
+            if f0 is None and (p.m < 0 or self.adaptive and self.native is None):
                 # An adaptive run takes exceptions for the end of the domain, but not at x itself.
                 f0 = self.base(vector, args)
                 extra = 1
@@ -564,12 +602,12 @@ cdef class Engine:
                 o.precision = self.options.precision
             if f0 is not None:
                 f0 = np.array(f0, dtype=_float64, ndmin=1)
-                if f0.ndim != 1 or self.m >= 0 and f0.shape[0] != self.m:
-                    expected = self.m if self.m >= 0 else "m"
+                if f0.ndim != 1 or p.m >= 0 and f0.shape[0] != p.m:
+                    expected = p.m if p.m >= 0 else "m"
                     raise errors.ShapeError(f"f0 has shape {f0.shape}; it must be f(x), ({expected},)")
-                self.m = f0.shape[0]
+                self.m = p.m = f0.shape[0]
+                self.learnt_n = p.n
                 o.f0 = _data(f0)
-            p.m = self.m
             if self.given is not None:
                 _held = self.expand(p.n, &o)
             o.step_scale = scale
@@ -679,6 +717,7 @@ cdef class Engine:
             told = <uint8_t *>_data(found)
         if self.given is not None:
             _held = self.expand(count, &o)
+            self.require_inside(x, count)
         for i in range(count):
             memset(&info, 0, sizeof(info))
             p.scheme = self.problem.scheme
@@ -699,7 +738,9 @@ cdef class Engine:
                 f0 = self.base(points[i:i + 1], args)
                 each.f0 = _data(f0)
                 nfev += 1
-            self.run(&p, &each, &info, f, False, NULL if bars == NULL else bars + i, NULL if told == NULL else told + i)
+            self.run(
+                &p, &each, &info, f, False, NULL if bars == NULL else bars + i, NULL if told == NULL else told + i, i
+            )
             nfev += info.nfev
         if self.problem.is_complex and not self.seen_analytic and count:
             nfev += self._check_analytic(f, points[:1], out[:1], True)

@@ -22,6 +22,7 @@ from fdcore.steps import settings
 Array = NDArray[np.float64]
 
 _FORWARD, _BACKWARD, _CENTRAL = range(3)
+_SIDES = ("lower", "upper")
 
 # Name: (kernel method, accuracy by default, the accuracies it has).
 _METHODS: dict[str, tuple[int, int, tuple[int, ...]]] = {
@@ -102,10 +103,10 @@ def _python_workers(workers: Any) -> Callable[..., Any] | None:
     if threads == 1 or getattr(sys, "_is_gil_enabled", lambda: True)():
         return None
 
-    def run(f: Callable[[Array], Any], points: list[Array]) -> list[Any]:
+    def run(f: Callable[[Any], Any], points: list[tuple[Any, ...]]) -> list[Any]:
         # Each thread makes its own x: threads that share objects slow each other down.
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda x: f(x.copy()), points))
+            return list(pool.map(lambda point: f((*point[:-1], point[-1].copy())), points))
 
     return run
 
@@ -195,9 +196,15 @@ class _Plan(Engine):
         complex step; where they do not agree (a function too rough for them), nothing is known. Costs 4 evaluations.
         """
         v = np.cos(np.arange(x.size) + 0.5)
+        t = 6e-6 * max(1.0, float(np.max(np.abs(x), initial=0.0)))
+        if self.bounded:
+            sides = (np.asarray((self.given or {})[name]) for name in _SIDES)
+            lower, upper = (np.broadcast_to(side, side.shape or x.shape) for side in sides)
+            v[np.minimum(x - lower[: x.size], upper[: x.size] - x) < t * np.abs(v)] = 0.0
+            if not v.any():
+                return 0  # no room to look
         # Not all functions take integers or lists to a power; and each call gets an array of its own.
         values = np.zeros((4, 1 if jac.ndim == 1 else jac.shape[0]))
-        t = 6e-6 * max(1.0, float(np.max(np.abs(x), initial=0.0)))
         for k, scale in enumerate((1.0, -1.0, 0.25, -0.25)):
             point = x + scale * t * v
             at: Any = float(point[0]) if scalar else point[None] if self.vectorized else point
@@ -361,6 +368,8 @@ def _rule_of(name: str, order: int, accuracy: int) -> Stencil:
 
 def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | None = None) -> Result:
     """Run a plan at x with two steps and put together its `Result`."""
+    if out is not None:
+        x = np.array(x)  # out may be x itself, and x is needed after it has been written
     f0 = plan.base(x, args)
     if plan.name == "adaptive":
         error, steps = np.empty((x.size, f0.size)), np.empty(x.size)

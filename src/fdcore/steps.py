@@ -15,7 +15,7 @@ Settings = Mapping[str, Any]
 
 def _numbers(value: Any, name: str) -> np.ndarray:
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64)  # a copy: a plan must not change with the caller's arrays
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name} must be a number or one for each component of x, not {value!r}") from None
     if array.ndim > 1:
@@ -73,17 +73,25 @@ def settings(
     return result
 
 
+def sides(bounds: Any) -> Any:
+    """Take lower and upper bounds out of a scipy.optimize.Bounds, which has made arrays of one from numbers."""
+    if not (hasattr(bounds, "lb") and hasattr(bounds, "ub")):
+        return bounds
+    return tuple(side[0] if np.shape(side) == (1,) else side for side in (bounds.lb, bounds.ub))
+
+
 def _bounds(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
-    pair: tuple[Any, ...]
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        pair = (bounds.lb, bounds.ub)
-    else:
+    pair = sides(bounds)
+    if pair is bounds:
         try:
             pair = tuple(bounds)
         except TypeError:
             pair = ()
         if len(pair) != 2:
-            raise ArgumentError(f"bounds must be a pair (lower, upper) or have .lb and .ub, not {bounds!r}")
+            raise ArgumentError(
+                f"bounds must be a pair (lower, upper) or have .lb and .ub, not {bounds!r}; "
+                "from pairs for each component make (lower, upper) by zip(*bounds)"
+            )
     lower, upper = (
         _numbers(default if side is None else side, "bounds")
         for side, default in zip(pair, (-np.inf, np.inf), strict=True)

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from fdcore.cli.target import UsageError, UserCodeError, load_object, load_params, write_text
 from fdcore.cli.terminal import Terminal
+from fdcore.errors import MissingExtraError
 
 __all__ = ["main"]
 
@@ -90,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return number
@@ -165,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = {"demo": _demo, "check": _check}[arguments.command]
     try:
         return command(arguments)
-    except UsageError as error:
+    except (UsageError, MissingExtraError) as error:
         print(f"fdcore: error: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
