@@ -68,12 +68,28 @@ def _scipy_optimize(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np
 
 
 def _numdifftools(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Entry by entry, since its Jacobian has no error estimates; values at a point are shared by the entries."""
     import numdifftools
 
-    f = _Counted(problem)
-    value, info = numdifftools.Jacobian(f, full_output=True)(problem.x)
-    shape = problem.exact.shape
-    return np.reshape(value, shape), np.reshape(info.error_estimate, shape), f.per_component()
+    m, n = problem.exact.shape
+    value, error, evaluations = np.empty((m, n)), np.empty((m, n)), np.empty(n)
+    for j in range(n):
+        cache: dict[float, np.ndarray] = {}
+
+        def along(t: Any, i: int, j: int = j, cache: dict[float, np.ndarray] = cache) -> float:
+            t = float(np.asarray(t).reshape(-1)[0])
+            if t not in cache:
+                x = problem.x.copy()
+                x[j] = t
+                cache[t] = np.asarray(problem.f(x), dtype=float)
+            return float(cache[t][i])
+
+        for i in range(m):
+            result, info = numdifftools.Derivative(lambda t, i=i: along(t, i), full_output=True)(problem.x[j])
+            value[i, j] = np.reshape(result, ())
+            error[i, j] = np.reshape(info.error_estimate, ())
+        evaluations[j] = len(cache)
+    return value, error, evaluations
 
 
 def _jacobi(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

@@ -3,7 +3,8 @@
  * One level looks at f through a window: seven equidistant nodes, and two probes off the grid. The polynomial of degree
  * six through the nodes gives the derivative; how badly it predicts the probes gives the error of the derivative, since
  * both are the next term of the same expansion. An oscillation that aliases onto the nodes cannot also satisfy the
- * probes, whose offsets are multiples of 1/256 of a step with a full mantissa, and the inner probe sees a feature of f that is much narrower than the window.
+ * probes, whose offsets are multiples of 1/256 of a step with a full mantissa, and the inner probe sees a feature of f
+ * that is much narrower than the window.
  *
  * Between levels every value of f keeps its own small state: is f a polynomial in this window (then a wider window has
  * less rounding error), nearly (a narrower one converges like h^6), not at all (much narrower), or a polynomial plus
@@ -24,9 +25,11 @@ size_t fdc_line_work(ptrdiff_t m) {
 /* Steps are named by powers of two. The step taken has a full mantissa, so that rounding inside f is not the same at
  * all points, but is a multiple of 2^10 ulp(x), so that x + h is exact. */
 static double taken(double x, double h) {
-    const double grid = 0x1p10 * DBL_EPSILON * fabs(x);
-    const double step = 1.1547005383792515 * h;
-    return step > 4.0 * grid && grid > 0x1p-1000 ? step - fmod(step, 0x1p-52 * ldexp(1.0, ilogb(x) + 10)) : step;
+    const double step = 1.1547005383792515 * h, size = fabs(x);
+    if (!(step > 0x1p-40 * size && size > 0x1p-900 && size < 0x1p900)) return step;
+    /* Added to this, which is 1.5 * 2^52 times 2^10 ulp(x) or half that, a step is rounded to a multiple. */
+    const volatile double sum = step + 0x1.8p11 * fdc_power_of_two(size);
+    return sum - 0x1.8p11 * fdc_power_of_two(size);
 }
 
 /* ---- levels -------------------------------------------------------------------------------------------------- */
@@ -84,7 +87,10 @@ static int level(job *j, const track *tracks, double h, double length, int side,
         const int status = evaluate(j, t, j->y + p * j->m);
         if (status != 0) return status;
         j->have[p] = 1;
-        int useful = 0;
+        int useful = 1;
+        for (ptrdiff_t i = 0; i < j->m && useful; i++)
+            useful = finite_at(j, p, i);
+        if (useful) continue;
         for (ptrdiff_t i = 0; i < j->m && !useful; i++)
             if (asks(&tracks[i], h, side)) {
                 useful = 1;

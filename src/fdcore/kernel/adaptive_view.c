@@ -47,15 +47,61 @@ static double square(double a) {
     return a * a;
 }
 
+/* Whether what the probes miss is noise rather than truncation: 0 no, 1 yes, 2 yes, and all differences of high order
+ * agree. Its size goes to v->scatter. */
+static int look_for_noise(const double *y, double residual, view *v) {
+    /* Root mean squares of the differences of each order, as noise of one value (Hamming; ECNoise). */
+    double d[NODES], noise[NODES] = {0};
+    memcpy(d, y, sizeof d);
+    double factor = 1.0;
+    for (int k = 1; k < NODES; k++) {
+        double sum = 0.0;
+        for (int j = 0; j < NODES - k; j++) {
+            d[j] = d[j + 1] - d[j];
+            sum += d[j] * d[j];
+        }
+        factor *= 0.5 * k / (2.0 * k - 1.0);
+        noise[k] = sqrt(factor * sum / (NODES - k));
+    }
+    /* Those that have levelled off say how large the noise is, if it is noise. */
+    double squares = 2.0 * square(residual) + square(noise[6]), count = 3.0;
+    for (int k = 5; k >= 4 && square(noise[k]) <= 16.0 * squares / count; k--) {
+        squares += square(noise[k]);
+        count += 1.0;
+    }
+    v->scatter = sqrt(squares / count);
+    /* The differences of a smooth function fall with their order, those of noise do not; the probes continue the row.
+     */
+    const double fall =
+        max2(noise[6] < noise[5] ? noise[6] / noise[5] : 1.0, noise[5] < noise[4] ? noise[5] / noise[4] : 1.0);
+    const int level_off = max2(noise[4], noise[5]) <= 4.0 * max2(noise[6], residual);
+    if (residual <= 0.5 * fall * max2(noise[6], noise[5] * fall) && !(level_off && v->miss < 1e-4 * v->range)) return 0;
+    return level_off ? 2 : 1;
+}
+
+/* What the two sides of the point say by themselves. */
+static void look_at_sides(const window *w, const double *y, double h, view *v) {
+    if (w == &fdc_window_central) {
+        v->slopes[0] = (1.5 * y[3] - 2.0 * y[2] + 0.5 * y[1]) / h;
+        v->slopes[1] = (-1.5 * y[3] + 2.0 * y[4] - 0.5 * y[5]) / h;
+        v->gap = (3.0 * (y[4] - y[5]) + y[6]) - (3.0 * (y[2] - y[1]) + y[0]);
+        v->bend = fabs(y[6] - 2.0 * y[5] + y[4]) + fabs(y[2] - 2.0 * y[1] + y[0]);
+    } else {
+        v->slopes[0] = v->slopes[1] = (-1.5 * y[0] + 2.0 * y[1] - 0.5 * y[2]) / h;
+        v->gap = 0.0;
+        v->bend = v->range;
+    }
+
+    v->twist = v->range > 0.0 ? (v->slopes[1] - v->slopes[0]) * h / v->range : 0.0;
+}
+
 void fdc_look(const window *w, const double *values, const double *moved, int hollow, double h, double x,
               double precision, double sigma, view *v) {
     double y[POINTS], low = values[0], high = values[0];
-    v->single = 1;
     for (int j = 0; j < POINTS; j++) {
         y[j] = values[j];
         low = min2(low, y[j]);
         high = max2(high, y[j]);
-        v->single &= fabs(y[j]) < FLT_MAX && (double)(float)y[j] == y[j];
     }
     v->size = max2(fabs(low), fabs(high));
     v->range = high - low;
@@ -86,41 +132,25 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
     v->miss = max2(fabs(outer), fabs(inner));
     const double residual = sqrt(0.5 * (square(outer / w->outer_gain) + square(inner / w->inner_gain)));
 
-    /* Root mean squares of the differences of each order, as noise of one value (Hamming; ECNoise). */
-    double d[NODES], noise[NODES] = {0};
-    memcpy(d, y, sizeof d);
-    double factor = 1.0;
-    for (int k = 1; k < NODES; k++) {
-        double sum = 0.0;
-        for (int j = 0; j < NODES - k; j++) {
-            d[j] = d[j + 1] - d[j];
-            sum += d[j] * d[j];
-        }
-        factor *= 0.5 * k / (2.0 * k - 1.0);
-        noise[k] = sqrt(factor * sum / (NODES - k));
-    }
-    /* Those that have levelled off say how large the noise is, if it is noise. */
-    double squares = 2.0 * square(residual) + square(noise[6]), count = 3.0;
-    for (int k = 5; k >= 4 && square(noise[k]) <= 16.0 * squares / count; k--) {
-        squares += square(noise[k]);
-        count += 1.0;
-    }
-    v->scatter = sqrt(squares / count);
-    /* The differences of a smooth function fall with their order, those of noise do not; the probes continue the row.
-     */
-    const double fall =
-        max2(noise[6] < noise[5] ? noise[6] / noise[5] : 1.0, noise[5] < noise[4] ? noise[5] / noise[4] : 1.0);
-    const int level_off = max2(noise[4], noise[5]) <= 4.0 * max2(noise[6], residual);
-    const int noisy =
-        residual > 0.5 * fall * max2(noise[6], noise[5] * fall) || (level_off && v->miss < 1e-4 * v->range);
-
     double rounding = max2(precision * v->size, 3.0 * sigma);
     const double known = rounding;
-    if (v->miss <= 8.0 * rounding)
+    const int flat = v->miss <= known * (sigma > 0.0 ? 3.0 : 8.0);
+    int noisy = 0;
+    v->scatter = residual;
+    v->single = 0;
+    v->slopes[0] = v->slopes[1] = v->gap = v->bend = v->twist = 0.0; /* of interest only where f is not flat */
+    if (!flat) {
+        noisy = look_for_noise(y, residual, v);
+        look_at_sides(w, y, h, v);
+        v->single = 1;
+        for (int j = 0; j < POINTS; j++)
+            v->single &= fabs(values[j]) < FLT_MAX && (double)(float)values[j] == values[j];
+    }
+    if (v->miss <= 8.0 * known)
         rounding = max2(rounding, 3.0 * residual);
     else if (noisy)
         rounding = 6.0 * residual;
-    if (noisy && level_off) rounding = max2(rounding, 3.0 * v->scatter);
+    if (noisy > 1) rounding = max2(rounding, 3.0 * v->scatter);
 
     /* Degree six, its error by the probes. What the inner probe misses by more than rounding counts in full; rounding
      * is in the bar already, and this probe would amplify it. */
@@ -141,24 +171,12 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
         v->bar = bar_eight / h;
     }
     v->rounding = known;
+
     /* f may round its argument: half an ulp of x moves f' by as much as f'' says. */
     v->curve = fabs(y[middle + 1] - 2.0 * y[middle] + y[middle - 1]);
     v->bar += precision * (fabs(x) / h) * (v->curve / h);
 
-    if (w == &fdc_window_central) {
-        v->slopes[0] = (1.5 * y[3] - 2.0 * y[2] + 0.5 * y[1]) / h;
-        v->slopes[1] = (-1.5 * y[3] + 2.0 * y[4] - 0.5 * y[5]) / h;
-        v->gap = (3.0 * (y[4] - y[5]) + y[6]) - (3.0 * (y[2] - y[1]) + y[0]);
-        v->bend = fabs(y[6] - 2.0 * y[5] + y[4]) + fabs(y[2] - 2.0 * y[1] + y[0]);
-    } else {
-        v->slopes[0] = v->slopes[1] = (-1.5 * y[0] + 2.0 * y[1] - 0.5 * y[2]) / h;
-        v->gap = 0.0;
-        v->bend = v->range;
-    }
-
-    v->twist = v->range > 0.0 ? (v->slopes[1] - v->slopes[0]) * h / v->range : 0.0;
-
-    if (v->miss <= known * (sigma > 0.0 ? 3.0 : 8.0))
+    if (flat)
         v->what = FLAT;
     else if (v->miss < 2e-3 * v->range && noisy && w == &fdc_window_central)
         v->what = SCATTER;
