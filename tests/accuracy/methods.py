@@ -85,9 +85,9 @@ def _numdifftools(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np.n
             return float(cache[t][i])
 
         for i in range(m):
-            result, info = numdifftools.Derivative(lambda t, i=i: along(t, i), full_output=True)(problem.x[j])
-            value[i, j] = np.reshape(result, ())
-            error[i, j] = np.reshape(info.error_estimate, ())
+            estimate = numdifftools.Derivative(lambda t, i=i: along(t, i), full_output=True)(problem.x[j])
+            value[i, j] = np.reshape(estimate.estimate, ())
+            error[i, j] = np.reshape(estimate.error_estimate, ())
         evaluations[j] = len(cache)
     return value, error, evaluations
 
