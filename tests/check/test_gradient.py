@@ -508,3 +508,16 @@ def test_a_solver_inside(tolerance):
 
     assert check_gradient(f, lambda x: 0.5 / np.sqrt(x), [4.0]).verdict != "wrong"
     assert check_gradient(f, lambda x: 1.0 / np.sqrt(x), [4.0]).verdict != "agrees"
+
+
+def test_a_correct_gradient_at_the_edge_of_a_domain_is_not_called_wrong():
+    with np.errstate(invalid="ignore"):
+        check = check_gradient(
+            lambda x: np.sqrt(x - 1.0).sum(), lambda x: 0.5 / np.sqrt(x - 1.0), np.array([1.0 + 1e-9, 2.0, 3.0])
+        )
+        planted = check_gradient(
+            lambda x: np.sqrt(x - 1.0).sum(), lambda x: 0.6 / np.sqrt(x - 1.0), np.array([1.0 + 1e-9, 2.0, 3.0])
+        )
+    assert check.verdict == "agrees"
+    assert planted.verdict == "wrong"
+    assert len(planted.wrong) == 3
