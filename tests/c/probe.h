@@ -35,13 +35,14 @@ typedef struct probe {
     ptrdiff_t write_at;  /* writes to this component of x; or -1 */
     int nan_side;        /* NaN only if it is moved down (-1), up (1), or anyhow (0) */
     long pause_ms;
+    ptrdiff_t pause_from; /* components whose move takes that long: this one and those after it */
     const double *x, *lower, *upper; /* what to compare with */
     ptrdiff_t outside;               /* evaluation points beyond the bounds */
     ptrdiff_t amiss;                 /* rows that are not x but for one component */
 } probe;
 
 static inline probe new_probe(const double *x) {
-    const probe p = {.fail_at = -1, .fail_also = -1, .nan_at = -1, .write_at = -1, .x = x};
+    const probe p = {.fail_at = -1, .fail_also = -1, .nan_at = -1, .write_at = -1, .pause_from = -1, .x = x};
     return p;
 }
 
@@ -75,7 +76,7 @@ static inline int watched_row(probe *p, ptrdiff_t n, const double *x, ptrdiff_t 
     if (differing > 1) {
         (void)fdc_atomic_fetch_add(&p->amiss, 1);
     }
-    if (p->pause_ms > 0) {
+    if (p->pause_ms > 0 && moved >= p->pause_from) {
         sleep_ms(p->pause_ms);
     }
     if (moved >= 0 && (moved == p->fail_at || moved == p->fail_also)) {

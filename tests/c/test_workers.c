@@ -140,6 +140,24 @@ static void test_a_poll_stops_a_long_run(void) {
     fdc_pool_destroy(pool);
 }
 
+/* Looking at the clock once in so many evaluations must not rely on the first ones. */
+static void test_a_poll_is_in_time_though_the_beginning_was_fast(void) {
+    double x[N], g[N];
+    fill_x(x);
+    for (int component = 1; component <= 20; component += 19) {
+        probe seen = new_probe(x);
+        seen.pause_ms = 5;
+        seen.pause_from = component;
+        const fdc_func f = func_of(watched, FDC_REENTRANT, &seen);
+        int polls = 2;
+        fdc_options o = options_of(FDC_CENTRAL, 2);
+        o.poll = stop_at_third;
+        o.poll_ctx = &polls;
+        CHECK_INT(fdc_gradient(&f, N, x, g, &o, NULL), FDC_ERR_CANCELLED);
+        CHECK(seen.rows < 2 * component + 20); /* the poll is due after ten evaluations of 5 ms */
+    }
+}
+
 int main(void) {
     RUN(test_the_same_bits_for_any_number_of_workers);
     RUN(test_workers_run_at_once_if_the_callback_may);
@@ -147,5 +165,6 @@ int main(void) {
     RUN(test_a_failure_ends_the_run);
     RUN(test_a_callback_that_writes_is_found_out);
     RUN(test_a_poll_stops_a_long_run);
+    RUN(test_a_poll_is_in_time_though_the_beginning_was_fast);
     return check_summary();
 }

@@ -224,14 +224,13 @@ fdc_status fdc_run_adaptive(const fdc_problem *p, const fdc_options *o, fdc_info
     const double expected = 9.0 * (double)(fdc_clock_ns() - start) * (double)p->n;
     int workers = o->workers;
     if (workers <= 0) {
-        const int most = workers == 0 || workers == INT32_MIN ? INT32_MAX : -workers;
-        workers = expected < FDC_WORTH_THREADS_NS ? 1 : most;
+        workers = expected < FDC_WORTH_THREADS_NS ? 1 : fdc_most_workers(workers);
     }
     shared_run r = {&c, &b};
     if (workers == 1 || o->pool == NULL || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT)) {
         work(&b, &c);
     } else {
-        info->workers = fdc_pool_run(o->pool, workers, task, &r, o->poll, o->poll_ctx, on_cancel);
+        info->workers = fdc_pool_run(o->pool, workers, task, &r, fdc_poll, &c.base, on_cancel);
     }
     fail = c.base.first;
     status = fail.status;

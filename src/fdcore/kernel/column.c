@@ -5,22 +5,26 @@
 #include <math.h>
 
 #define POLL_EVERY_NS 50000000 /* 50 ms: more often costs time against a busy GIL */
-#define MAX_COUNTDOWN 65536
+#define LOOK_EVERY_NS 2000     /* reading the clock takes 25; rarely is no good: later evaluations may be far slower */
+#define MAX_COUNTDOWN 1024
 
 static int look_for_signals(fdc_worker *w)
 {
     fdc_job *jb = w->job;
     const int64_t now = fdc_clock_ns();
-    const int64_t elapsed = now - w->last_poll;
-    if (elapsed >= POLL_EVERY_NS) {
+    const int64_t since = now - w->last_look;
+    if (now - w->last_poll >= POLL_EVERY_NS) {
         if (jb->o->poll(jb->o->poll_ctx) != 0) {
             fdc_atomic_store_int(&jb->cancelled, 1);
         }
         w->last_poll = fdc_clock_ns();
-        w->interval = w->interval > 1 ? w->interval / 2 : 1;
-    } else if (elapsed < POLL_EVERY_NS / 8 && w->interval < MAX_COUNTDOWN) {
-        w->interval *= 2;
     }
+    if (since < LOOK_EVERY_NS && w->interval < MAX_COUNTDOWN) {
+        w->interval *= 2;
+    } else if (since > 4 * LOOK_EVERY_NS) {
+        w->interval = 1 + (int)(w->interval * LOOK_EVERY_NS / since);
+    }
+    w->last_look = now;
     w->countdown = w->interval;
     return fdc_atomic_load_int(&jb->cancelled);
 }
@@ -43,8 +47,8 @@ int fdc_cancelled(fdc_worker *w)
 
 void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns)
 {
-    const double pace = POLL_EVERY_NS / 8.0 / (evaluation_ns + 1.0);
-    w->last_poll = start;
+    const double pace = LOOK_EVERY_NS / (evaluation_ns + 1.0);
+    w->last_poll = w->last_look = start;
     w->countdown = w->interval = pace < 1.0 ? 1 : pace < MAX_COUNTDOWN ? (int)pace : MAX_COUNTDOWN;
 }
 

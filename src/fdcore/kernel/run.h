@@ -48,6 +48,7 @@ typedef struct fdc_worker {
     int polls;       /* this worker is the calling thread */
     int countdown;   /* evaluations until the clock is read */
     int interval;
+    int64_t last_look; /* at the clock */
     int64_t last_poll;
 } fdc_worker;
 
