@@ -110,7 +110,7 @@ cdef class Caller:
     cdef object map
     cdef bint is_complex
     cdef object array       # n or (rows, n) values, real or complex
-    cdef const double *base # x: n values
+    cdef const double *base  # x: n values
     cdef double *data       # its memory: the kernel's xslot
     cdef Py_ssize_t references
     cdef ptrdiff_t rows, n

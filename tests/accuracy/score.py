@@ -69,7 +69,7 @@ def rounding(problem: Problem) -> np.ndarray:
     return np.where(np.abs(problem.exact) < out, out, 0)
 
 
-_limits: dict[int, np.ndarray] = {}
+_limits: dict[int, tuple[Problem, np.ndarray]] = {}  # by id; the problem is held, so that no other gets its id
 
 
 def limits(problem: Problem) -> np.ndarray:
@@ -81,8 +81,8 @@ def limits(problem: Problem) -> np.ndarray:
             found = np.column_stack([attainable(problem, j) for j in range(problem.x.size)])
         with np.errstate(invalid="ignore"):
             limit = np.maximum(1e-6 * np.abs(problem.exact), np.maximum(10 * found, rounding(problem)))
-        _limits[id(problem)] = limit
-    return _limits[id(problem)]
+        _limits[id(problem)] = problem, limit
+    return _limits[id(problem)][1]
 
 
 @dataclass
