@@ -62,12 +62,18 @@ FDC_WIDE static int rule_steps(ptrdiff_t n, const double *restrict x, double rul
                                double *restrict h, double *restrict factor)
 {
     uint64_t carry = 0;
-    for (ptrdiff_t j = 0; j < n; j++) {
-        const double size = fabs(x[j]);
-        h[j] = rule * (size > 1.0 ? size : 1.0);
-        const double d = (x[j] + first * h[j] - x[j]) - (x[j] + second * h[j] - x[j]);
-        factor[j] = 1.0 / d;
-        carry |= fdc_carry(d) | fdc_carry(factor[j]);
+    for (ptrdiff_t block = 0; block < n; block += 512) { /* two loops, lest the maximum become a branch */
+        const ptrdiff_t end = n - block < 512 ? n : block + 512;
+        for (ptrdiff_t j = block; j < end; j++) {
+            const double size = fabs(x[j]);
+            h[j] = size > 1.0 ? size : 1.0;
+        }
+        for (ptrdiff_t j = block; j < end; j++) {
+            h[j] *= rule;
+            const double d = (x[j] + first * h[j] - x[j]) - (x[j] + second * h[j] - x[j]);
+            factor[j] = 1.0 / d;
+            carry |= fdc_carry(d) | fdc_carry(factor[j]);
+        }
     }
     return (carry >> 63) == 0;
 }
