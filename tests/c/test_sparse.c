@@ -188,10 +188,10 @@ static void test_batches(void) {
 /* Every stage takes threads at this size; a given work array, with and without room for helpers, changes nothing. */
 static void test_workers(void) {
     fdc_pool *pool = fdc_pool_create(4);
-    for (int accuracy = 2; accuracy <= 4; accuracy += 2) {
+    for (int accuracy = 1; accuracy <= 4; accuracy *= 2) {
         for (int by_columns = 0; by_columns < 2; ++by_columns) {
             probe watch;
-            setup *t = setup_new(MOST, FDC_CENTRAL, accuracy, by_columns, &watch);
+            setup *t = setup_new(MOST, accuracy == 1 ? FDC_FORWARD : FDC_CENTRAL, accuracy, by_columns, &watch);
             double *first = make(t->nnz, sizeof *first);
             t->p.jac = first;
             CHECK_INT(fdc_run(&t->p, &t->o, NULL), FDC_OK);

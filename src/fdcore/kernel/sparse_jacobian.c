@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#define CENTER (-1)           /* the unit that is f(x), where workers share it out like the others */
 #define RANGE 8192            /* rows, columns or components a claim in the stages without evaluations */
 #define RANGES_WORTH 100000   /* components or entries from which on those stages take threads */
 
@@ -144,7 +145,9 @@ static void work(fdc_worker *w, ptrdiff_t end)
             break;
         }
         const ptrdiff_t stop = end - begin < job->base.chunk ? end : begin + job->base.chunk;
-        if (evaluate(w, begin, stop, &fail) != FDC_OK) {
+        const fdc_status status =
+            begin == CENTER ? fdc_base_value(w, job->center, &fail) : evaluate(w, begin, stop, &fail);
+        if (status != FDC_OK) {
             fdc_sparse_report(job, &fail, begin);
             return;
         }
@@ -372,12 +375,15 @@ static void run_units(fdc_worker *w, double *f0, fdc_failure *fail)
     ptrdiff_t done = 0;
     jb->next = 0;
     if (jb->f0 == NULL && needs_center(job)) {
-        if (fdc_base_value(w, f0, fail) != FDC_OK) {
-            fdc_sparse_report(job, fail, -1);
+        jb->f0 = job->center = f0;
+        if (job->threads > 1 && jb->o->workers > 0 && jb->chunk == 1) {
+            jb->next = CENTER;
+        } else if (fdc_base_value(w, f0, fail) != FDC_OK) {
+            fdc_sparse_report(job, fail, CENTER);
             return;
+        } else {
+            done = 1;
         }
-        jb->f0 = f0;
-        done = 1;
     }
     if (job->threads > 1 && jb->o->workers <= 0) { /* as many as the work is worth: time an evaluation */
         if (done == 0 && units > 0) {

@@ -17,6 +17,7 @@ typedef struct sparse_job {
     uint8_t *group_side;        /* (groups,) the same for the split groups, or NULL */
     int32_t *split;             /* owned: start, members and group_of of split groups */
     double *h, *factor;         /* (n,) steps, and what differences are multiplied by */
+    double *center;             /* where f(x) goes */
     double *y;                  /* (groups * points, m) values of f */
     double *rows;               /* x of the helpers, helper_rows of them */
     ptrdiff_t helper_rows;
