@@ -427,8 +427,8 @@ def detect_sparsity(
         return values_of(given(point), -1, -1, False)[0].reshape(-1)
 
     pattern, _ = detect(evaluate, as_vector(x), points, scale, bounds, seed)
-    found = pattern.matrix().astype(bool)
-    found.data[:] = True
+    found = pattern.matrix()
+    found.data = np.ones(found.nnz, dtype=bool)  # in place of values that were never set
     return found
 
 
