@@ -36,6 +36,8 @@ WHEEL_HAS = [
     r"fdcore/py\.typed",
     r"fdcore/data/Norris\.dat",
     r"fdcore/data/oring\.csv",
+    r"fdcore/report/(check|fragment|page|style|taylor)\.html",
+    r"fdcore/report/check\.schema\.json",
     r"fdcore-[\w.]+\.dist-info/licenses/LICENSE",
     r"fdcore-[\w.]+\.dist-info/entry_points\.txt",
 ]

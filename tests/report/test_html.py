@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from html.parser import HTMLParser
 
@@ -16,7 +17,7 @@ NASTY = "<script>alert('$x$')</script>&\"W"
 
 
 class Page(HTMLParser):
-    VOID = frozenset({"meta", "link", "path", "use", "image", "rect"})
+    VOID = frozenset({"meta", "link", "path", "use", "image", "rect", "br"})
 
     def __init__(self, text):
         super().__init__()
@@ -106,10 +107,53 @@ def test_large_reports_stay_small():
     x = np.linspace(1, 2, 900)
     result = fd.check_gradient(lambda x: float(np.sum(x**2)), lambda x: 3 * x, x)
     assert len(result.to_html()) < 600_000
-    assert "850 more" in result.to_html()
+    assert "800 more" in result.to_html()
 
 
 def test_projected_and_empty_figures():
     x = np.linspace(1, 2, 5000)
     result = fd.check_gradient(lambda x: float(np.sum(x**2)), lambda x: 2 * x, x)
     assert "svg" not in Page(result.to_html()).tags
+
+
+def test_without_matplotlib_the_page_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page = Page(check().to_html())
+    assert "svg" not in page.tags
+    assert "fdcore[plot]" in "".join(page.data)
+
+
+def test_a_users_style_does_not_reach_the_figures():
+    matplotlib = pytest.importorskip("matplotlib")
+    result = check()
+    expected = result.to_html()
+    with matplotlib.rc_context({"axes.facecolor": "pink", "svg.fonttype": "path", "font.size": 30}):
+        assert result.to_html() == expected
+        assert matplotlib.rcParams["axes.facecolor"] == "pink"
+
+
+def test_a_notebook_gets_something_whatever_happens(monkeypatch):
+    from fdcore.report import fields
+
+    result = check()
+    kept = fields.parameters
+    calls = []
+
+    def fail_once(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("broken")
+        return kept(*arguments)
+
+    monkeypatch.setattr(fields, "parameters", fail_once)
+    assert result._repr_html_().startswith("<pre>wrong: ")
+
+
+def test_ids_are_unique_and_tables_have_scopes():
+    text = check().to_html()
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert len(ids) == len(set(ids)) > 10
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', text)) <= set(ids)
+    assert text.count('<th scope="col"') == 7 + 6
+    assert text.count('<th scope="row"') == 2 + 1
+    assert text.count('role="img"') == 2

@@ -8,53 +8,78 @@ from typing import Any
 
 from fdcore import _extras
 from fdcore.check import GradientCheck
-from fdcore.report import fields
+from fdcore.errors import MissingExtraError
+from fdcore.report import fields, figures
 
-__all__ = ["fragment", "page"]
+__all__ = ["fragment", "page", "render"]
 
-ENTRIES = 50
+TEMPLATES = ("check.html", "fragment.html", "page.html", "style.html", "taylor.html")
+PARAMETERS, ENTRIES = 500, 100  # rows of a page
+FEW_PARAMETERS, FEW_ENTRIES = 15, 10  # and of a notebook's cell
 
 
 def page(check: GradientCheck) -> str:
     """A whole page, with its style and figures inside; nothing is loaded from anywhere."""
-    return _render(check, whole=True)
+    return render("check.html", whole=True, drawn=lambda: figures.of_check(check), **_content(check, True))
 
 
 def fragment(check: GradientCheck) -> str:
-    """The body alone, without figures, for notebooks; the text in a box where Jinja2 is not installed."""
+    """The body alone, without figures, for notebooks; the text in a box where Jinja2 is not installed.
+
+    Never raises: a cell must show something whatever happens.
+    """
     try:
-        return _render(check, whole=False)
-    except ImportError:
+        return render("check.html", whole=False, **_content(check, False))
+    except Exception:
         return f"<pre>{html.escape(str(check))}</pre>"
 
 
-def _render(check: GradientCheck, *, whole: bool) -> str:
-    jinja2 = _extras.require("jinja2", extra="html", feature="HTML reports")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.from_string(resources.files(__package__).joinpath("check.html").read_text(encoding="utf-8"))
-    figures: list[tuple[str, Any]] = []
-    if whole:
-        try:
-            from fdcore.report import plots
+def render(template: str, *, whole: bool, drawn: Any = None, **content: Any) -> str:
+    """Fill in one of the templates.
 
-            # Drawn by matplotlib, which escapes what it writes into the SVG itself.
-            figures = [(caption, jinja2.utils.markupsafe.Markup(svg)) for caption, svg in plots.figures(check)]
-        except ImportError:
-            figures = []
-    total = len(check.wrong or check.unclear)
-    return str(
-        template.render(
-            whole=whole,
-            check=check,
-            headline=fields.headline(check),
-            summary=fields.summary(check),
-            parameter_columns=fields.PARAMETER_COLUMNS,
-            parameters=fields.parameter_rows(check)[: None if whole else 25],
-            entry_columns=fields.ENTRY_COLUMNS,
-            entries=fields.entry_rows(check, ENTRIES if whole else 10),
-            total=total,
-            figures=figures,
-        )
+    Parameters
+    ----------
+    template : str
+        File name, in this folder.
+    whole : bool
+        A page that stands by itself, or a fragment of one.
+    drawn : callable, optional
+        Returns a list of `figures.Figure`; where matplotlib is not installed, the page says so instead.
+    **content
+        What the template names.
+
+    Raises
+    ------
+    MissingExtraError
+        Jinja2 is not installed.
+    """
+    jinja2 = _extras.require("jinja2", extra="html", feature="HTML reports")
+    folder = resources.files(__package__)
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({name: folder.joinpath(name).read_text(encoding="utf-8") for name in TEMPLATES}),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
+    pictures, missing = [], ""
+    if drawn is not None:
+        try:
+            # Drawn by matplotlib, which escapes what it writes into the SVG itself.
+            pictures = [(f.caption, jinja2.utils.markupsafe.Markup(f.svg)) for f in drawn()]
+        except MissingExtraError as error:
+            missing = str(error)
+    text = environment.get_template(template).render(whole=whole, figures=pictures, missing=missing, **content)
+    return str(text).strip() + "\n"
+
+
+def _content(check: GradientCheck, whole: bool) -> dict[str, Any]:
+    return {
+        "title": f"Gradient check: {check.verdict}",
+        "verdict": check.verdict,
+        "reason": fields.clean(check.reason),
+        "facts": fields.facts(check),
+        "remarks": fields.remarks(check),
+        "parameters": fields.parameters(check, PARAMETERS if whole else FEW_PARAMETERS),
+        "entries": fields.entries(check, ENTRIES if whole else FEW_ENTRIES),
+    }
