@@ -30,7 +30,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "curve differentiate directional implicit second",
         "check",
         "report",
-        "models integrations compat testing",
+        "models integrations compat plots testing",
         "cli",
         "__init__ __main__ pytest_plugin",
     )

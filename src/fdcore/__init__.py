@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
-from fdcore import models, selectors, testing
+from fdcore import models, plots, selectors, testing
 from fdcore.callbacks import native
 from fdcore.check import (
     Diagnosis,
@@ -118,6 +118,7 @@ __all__ = [
     "linear_operator",
     "models",
     "native",
+    "plots",
     "relative_error",
     "selectors",
     "stencil",
