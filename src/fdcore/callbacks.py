@@ -300,7 +300,8 @@ def _user_data_address(data: Any) -> int:
 # The two ways in
 
 
-_PYTHON = frozenset((FunctionType, MethodType))
+# Types that need no look inside.
+PYTHON = frozenset((FunctionType, MethodType))
 _UNTYPED = "double (int, double *, void *)"
 
 
@@ -325,7 +326,7 @@ def recognise(obj: Any) -> Native | None:
         `obj` is not callable, or it is a native callback that runs Python code.
     """
     kind: Any = type(obj)
-    if kind in _PYTHON:
+    if kind in PYTHON:
         return None
     if isinstance(obj, Native):
         return obj

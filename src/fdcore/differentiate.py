@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fdcore import callbacks
 from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ShapeError
+from fdcore.fdcore import plain_gradient
 from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
 from fdcore.results import Result, Status
@@ -21,6 +22,8 @@ from fdcore.steps import sides
 from fdcore.tree import Tree, flatten
 
 Array = NDArray[np.float64]
+
+_NONE: tuple[Any, ...] = ()
 
 
 class _OfTree:
@@ -155,7 +158,7 @@ def gradient(
     rel_step: ArrayLike | None = None,
     abs_step: ArrayLike | None = None,
     bounds: Any = None,
-    args: tuple[Any, ...] = (),
+    args: tuple[Any, ...] = _NONE,
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
@@ -232,6 +235,14 @@ def gradient(
     >>> fd.gradient(lambda p: p["w"] @ p["w"] + 3 * p["b"], {"w": np.array([1.0, 2.0]), "b": 0.5})["w"].round(9)
     array([2., 4.])
     """
+    if (
+        type(f) in callbacks.PYTHON and method == "central" and accuracy is None and step is None and rel_step is None
+        and abs_step is None and bounds is None and args is _NONE and kwargs is None and workers is None
+        and not vectorized and noise is None and budget is None and not full_output
+    ):  # fmt: skip
+        value = plain_gradient(f, x, out)
+        if value is not None:
+            return value
     flat, tree = _flat(x)
     spent = 0
     if isinstance(step, StepPolicy):

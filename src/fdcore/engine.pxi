@@ -31,6 +31,7 @@ cdef class Engine:
     cdef object spare_work          # the last sparse run's work array
     cdef bint adaptive
     cdef fdc_adaptive how
+    cdef double evaluation_ns       # time of one evaluation in the last run of a native callback; 0: not known
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
                    bint is_complex, settings, bint bounded, probe):
@@ -190,9 +191,21 @@ cdef class Engine:
         with cython.critical_section(self):
             c = self.spare
             self.spare = None
+        if c is not None and c.f is None:
+            c.f = f
         if c is None or c.f is not f:
             c = Caller(f, self.mode, self.map, self.problem.is_complex)
         return c
+
+    cdef int forget(self) except -1:
+        """Let go of f, and of what has been learnt of it."""
+        self.f = None
+        if self.spare is not None:
+            self.spare.f = None
+        if self.precision > 0.0:
+            self.precision = self.options.precision = 0.0
+            self.schemes(0.0)
+        return 0
 
     cdef object take_work(self):
         """The last run's work array, unless another run has taken it."""
@@ -252,10 +265,13 @@ cdef class Engine:
             if self.groups is not None:
                 sparsity = self.groups.with_work(p, _thread_count(o.workers), self.take_work(), work)
                 p.sparsity = &sparsity
+            o.evaluation_ns = self.evaluation_ns
             with nogil:
                 status = self.launch(p, o, info, second, bars, found)
             if status != FDC_OK:
                 self.fail(status, p, info, first)
+            if info.evaluation_ns > 0.0:
+                self.evaluation_ns = info.evaluation_ns
             self.spare_work = work[0] if work else None
             return 0
         c = self.caller(f)
@@ -569,3 +585,31 @@ cdef class Engine:
         if self.adaptive and error is None:
             errors.warn_of_findings(found)
         return nfev
+
+
+cdef Engine _idle = None  # with default settings, and nobody's
+cdef object _idle_lock = object()
+
+
+def plain_gradient(f, x, out):
+    """Central differences with default settings, of a Python function, at x; None where x is not a plain float64 vector.
+
+    The engine is handed on from call to call: making one takes as long as several evaluations of a small f.
+    """
+    global _idle
+    cdef Py_buffer view
+    cdef ptrdiff_t nfev
+    cdef Engine engine
+    if not _read_array(x, 1, ARRAY_CONTIGUOUS | ARRAY_ALIGNED, &view):
+        return None
+    with cython.critical_section(_idle_lock):
+        engine, _idle = _idle, None
+    if engine is None:
+        engine = Engine()
+        engine._configure(None, "central", FDC_CENTRAL, 2, False, "vector", None, 1, 0.0, False, None, False, None)
+    engine.f = f
+    try:
+        return engine.compute(x, (), out, None, 1.0, None, None, None, None, &nfev)
+    finally:
+        engine.forget()
+        _idle = engine

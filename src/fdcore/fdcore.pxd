@@ -66,6 +66,7 @@ cdef extern from "fdcore/fdcore.h" nogil:
         fdc_pool *pool
         fdc_poll_fn poll
         void *poll_ctx
+        double evaluation_ns
     ctypedef struct fdc_info:
         ptrdiff_t nfev
         ptrdiff_t column
@@ -74,6 +75,7 @@ cdef extern from "fdcore/fdcore.h" nogil:
         int workers
         double *step
         uint8_t *component
+        double evaluation_ns
 
 # Through these a client needs no linking: `cimport fdcore`, then fdcore.jacobian(...) from its own nogil code.
 cdef void options_init(fdc_options *options) noexcept nogil

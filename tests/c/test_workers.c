@@ -46,6 +46,13 @@ static void test_workers_run_at_once_if_the_callback_may(void) {
         CHECK_INT(fdc_gradient(&f, N, x, g, &o, &info), FDC_OK);
         CHECK_INT(info.workers, reentrant ? 2 : 1);
         CHECK_INT(seen.most_running, reentrant ? 2 : 1);
+        /* Told what an evaluation takes, the next run does not wait for its first column. */
+        CHECK(info.evaluation_ns > 1e6 && info.evaluation_ns < 1e9);
+        o.evaluation_ns = info.evaluation_ns;
+        double again[N];
+        CHECK_INT(fdc_gradient(&f, N, x, again, &o, &info), FDC_OK);
+        CHECK_INT(info.workers, reentrant ? 2 : 1);
+        CHECK(memcmp(g, again, sizeof g) == 0);
     }
     fdc_pool_destroy(pool);
 }

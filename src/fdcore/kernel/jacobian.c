@@ -12,6 +12,8 @@
 #define BATCH_BYTES (256 * 1024) /* fits the second-level cache */
 #define CLAIM_NS 20000           /* work a claim of columns should hold */
 
+enum { AT_HAND = 160 }; /* doubles on the stack: a small run then allocates nothing */
+
 static int multiply(ptrdiff_t a, ptrdiff_t b, ptrdiff_t *product)
 {
     if (a != 0 && b > PTRDIFF_MAX / (ptrdiff_t)sizeof(double) / a) {
@@ -35,7 +37,8 @@ void fdc_fill_row(const fdc_job *jb, double *row)
 
 /* ---- workers ------------------------------------------------------------------------------------------------- */
 
-static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
+/* `at_hand` has AT_HAND doubles, or is NULL. */
+static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls, double *at_hand)
 {
     memset(w, 0, sizeof *w);
     w->job = jb;
@@ -47,9 +50,14 @@ static fdc_status worker_init(fdc_worker *w, fdc_job *jb, int polls)
     const ptrdiff_t y_rows = jb->rows + spare;
     const int tiled = jb->p->row_stride != 1 && jb->p->m > 1 && !(jb->p->f->flags & FDC_BATCHED);
     const ptrdiff_t y_size = y_rows * jb->p->m;
-    w->own_x = malloc((size_t)(x_size + y_size + (tiled ? FDC_TILE * jb->p->m : 0) + 1) * sizeof(double));
-    if (w->own_x == NULL) {
-        return FDC_ERR_MEMORY;
+    const ptrdiff_t size = x_size + y_size + (tiled ? FDC_TILE * jb->p->m : 0) + 1;
+    if (at_hand != NULL && size <= AT_HAND) {
+        w->own_x = at_hand;
+    } else {
+        w->own_x = w->allocated = malloc((size_t)size * sizeof(double));
+        if (w->own_x == NULL) {
+            return FDC_ERR_MEMORY;
+        }
     }
     w->y = w->own_x + x_size;
     w->tile = tiled ? w->y + y_size : NULL;
@@ -126,14 +134,14 @@ static void task(void *ctx, int index)
         work(jb->caller, jb->p->n);
         return;
     }
-    if (worker_init(&w, jb, 0) != FDC_OK) {
+    if (worker_init(&w, jb, 0, NULL) != FDC_OK) {
         const fdc_failure fail = {FDC_ERR_MEMORY, -1, 0.0, 0};
         report(jb, &fail);
         return;
     }
     work(&w, jb->p->n);
     fdc_atomic_fetch_add(&jb->nfev, w.nfev);
-    free(w.own_x);
+    free(w.allocated);
 }
 
 static void on_cancel(void *ctx)
@@ -258,8 +266,15 @@ static int run_columns(fdc_worker *w)
     int workers = o->workers;
     const int alone = o->pool == NULL || workers == 1 || n <= jb->chunk || jb->p->xslot != NULL ||
                       !(jb->p->f->flags & FDC_REENTRANT);
-    double column_ns = 0.0;
-    if (workers <= 0 || w->polls) { /* time the first columns: what is the work worth, and when to look for signals */
+    const int points = jb->p->scheme[0].npoints;
+    double column_ns = o->evaluation_ns * points;
+    if (!alone && column_ns * (double)n >= FDC_WORTH_THREADS_NS) {
+        /* Known from an earlier run: no column needs to be waited for before there are helpers. It may have changed
+         * since, so the clock is looked at from the first evaluation on. */
+        fdc_set_pace(w, fdc_clock_ns(), INFINITY);
+        workers = workers <= 0 ? fdc_most_workers(workers) : workers;
+    } else if (workers <= 0 || w->polls) {
+        /* Time the first columns: what is the work worth, and when to look for signals. */
         const ptrdiff_t timed = jb->chunk;
         const int64_t start = fdc_clock_ns();
         fdc_set_pace(w, start, 0.0);
@@ -269,7 +284,8 @@ static int run_columns(fdc_worker *w)
         }
         fdc_atomic_store(&jb->next, timed);
         column_ns = (double)(fdc_clock_ns() - start) / (double)timed;
-        fdc_set_pace(w, start, column_ns / jb->p->scheme[0].npoints);
+        jb->evaluation_ns = column_ns / points;
+        fdc_set_pace(w, start, jb->evaluation_ns);
         if (workers <= 0) {
             const int most = fdc_most_workers(workers);
             workers = column_ns * (double)(n - timed) < FDC_WORTH_THREADS_NS ? 1 : most;
@@ -284,7 +300,13 @@ static int run_columns(fdc_worker *w)
         jb->chunk = columns_a_claim(n, column_ns);
     }
     jb->caller = w;
-    return fdc_pool_run(o->pool, workers, task, jb, fdc_poll, jb, on_cancel);
+    const ptrdiff_t before = w->nfev;
+    const int64_t start = fdc_clock_ns();
+    const int took_part = fdc_pool_run(o->pool, workers, task, jb, fdc_poll, jb, on_cancel);
+    if (w->nfev > before) {
+        jb->evaluation_ns = (double)(fdc_clock_ns() - start) / (double)(w->nfev - before);
+    }
+    return took_part;
 }
 
 fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
@@ -321,6 +343,7 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
         info->displacement = 0.0;
         info->callback_status = 0;
         info->workers = 1;
+        info->evaluation_ns = 0.0;
     }
     jb.plain = p->scheme[0].form == FDC_PAIRS && p->scheme[0].npoints == 2 && !p->is_complex &&
                !(p->f->flags & FDC_BATCHED) && o->rel_step == NULL && o->abs_step == NULL && o->lower == NULL &&
@@ -338,7 +361,9 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
     }
 
     /* One block for what the run owns besides its workers: f(x) and the marks of nonfinite columns. */
-    double *own = malloc((size_t)p->m * sizeof(double) + (size_t)p->n);
+    double at_hand[AT_HAND], own_at_hand[AT_HAND];
+    const size_t own_size = (size_t)p->m * sizeof(double) + (size_t)p->n;
+    double *own = own_size <= sizeof own_at_hand ? own_at_hand : malloc(own_size);
     if (own == NULL) {
         return FDC_ERR_MEMORY;
     }
@@ -346,7 +371,7 @@ fdc_status fdc_run(const fdc_problem *p, const fdc_options *o, fdc_info *info)
     memset(jb.nonfinite, 0, (size_t)p->n);
     int workers = 1;
     fdc_mutex_init(&jb.lock);
-    fdc_status status = worker_init(&w, &jb, 1);
+    fdc_status status = worker_init(&w, &jb, 1, at_hand);
     if (status != FDC_OK) {
         fail.status = status;
         goto cleanup;
@@ -379,10 +404,13 @@ cleanup:
         info->displacement = fail.displacement;
         info->callback_status = fail.callback_status;
         info->workers = workers;
+        info->evaluation_ns = jb.evaluation_ns;
     }
-    free(w.own_x);
+    free(w.allocated);
     fdc_mutex_destroy(&jb.lock);
-    free(own);
+    if (own != own_at_hand) {
+        free(own);
+    }
     return status;
 }
 

@@ -30,6 +30,7 @@ typedef struct fdc_job {
     uint8_t *nonfinite;     /* (n,) columns to be tried again */
     ptrdiff_t next;         /* atomic: first column not claimed */
     ptrdiff_t nfev;         /* atomic: the helpers' evaluations */
+    double evaluation_ns;   /* of the first column; 0: not timed */
     int any_nonfinite;      /* atomic */
     int cancelled;          /* atomic */
     struct fdc_worker *caller;  /* the calling thread's worker */
@@ -41,6 +42,7 @@ typedef struct fdc_worker {
     fdc_job *job;
     double **x;      /* rows of x; read again after each evaluation, since the callback may move it */
     double *own_x;
+    double *allocated; /* what to free, or NULL */
     double *y;
     double *tile;    /* FDC_TILE columns of a row-major Jacobian, or NULL: stored together, they share cache lines */
     ptrdiff_t side;  /* FDC_SIDE_BY_SIDE: points that the block of x is laid out for; 0: a row each */

@@ -110,6 +110,8 @@ typedef struct fdc_options {
     fdc_pool *pool;         /* or NULL */
     fdc_poll_fn poll;       /* or NULL */
     void *poll_ctx;
+    double evaluation_ns;   /* time of one evaluation as an earlier run's info has it, so that work worth several threads
+                               goes to them at once; 0: the first column is timed */
 } fdc_options;
 
 /* What happened, for messages and for the curious. Arrays are the caller's and may be NULL. */
@@ -121,6 +123,7 @@ typedef struct fdc_info {
     int workers;         /* threads that took part at the most */
     double *step;        /* (n,) the step used */
     uint8_t *component;  /* (n,) fdc_component */
+    double evaluation_ns; /* time of one evaluation; 0 where it was not taken */
 } fdc_info;
 
 /* Sets the defaults: central differences of order 2, rule step, no bounds, serial. */
