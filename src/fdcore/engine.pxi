@@ -592,7 +592,7 @@ cdef object _idle_lock = object()
 
 
 def plain_gradient(f, x, out):
-    """Central differences with default settings, of a Python function, at x; None where x is not a plain float64 vector.
+    """Central differences with default settings, of a Python function; None where x is not a plain float64 vector.
 
     The engine is handed on from call to call: making one takes as long as several evaluations of a small f.
     """
