@@ -91,6 +91,7 @@ def cpu_count():
 
 
 include "engine.pxi"
+include "plain.pxi"
 
 
 def model_addresses(str name):
