@@ -225,10 +225,8 @@ cdef class Caller:
             result = call_raw(<PyObject *>self.f, <PyObject *>block, NULL)
             block = None
         else:
-            points = [(*self.place(i), self.array[i].copy()) for i in range(count)]
-            values = list(self.map(OnWorker(self.f, self.forgiving), points))
-            if len(values) != count:
-                raise errors.ShapeError(f"workers gave {len(values)} results for {count} points; its map must keep all")
+            points = [(i, *self.place(i), self.array[i].copy()) for i in range(count)]
+            values = in_order(self.map(OnWorker(self.f, self.forgiving), points), count)
             for i in range(count):
                 if isinstance(values[i], _EvaluationError):
                     for k in range(i * m, (i + 1) * m):
@@ -237,7 +235,7 @@ cdef class Caller:
                 try:
                     status = self.take(<PyObject *>values[i], 1, m, y + i * m)
                 except errors.FdcoreError as error:
-                    error.add_note(where_note(*points[i][:3]))
+                    error.add_note(where_note(*points[i][1:4]))
                     raise
                 if status != 0:
                     return status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from fdcore.errors import ArgumentTypeError, EvaluationError, ShapeError
 
 def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
     """Give `value` as a contiguous float64 vector, or say what is wrong with it."""
+    if np.ma.is_masked(value):
+        raise ArgumentTypeError(f"{name} has masked entries; fill them, or leave them out: {name}.compressed()")
     array = np.asarray(value)
     if array.dtype.kind == "c":
         raise ArgumentTypeError(
@@ -87,25 +89,44 @@ def where_note(j: int, moved: float, others: int) -> str:
 class OnWorker:
     """f for somebody's workers: of a perturbed point, and of what was perturbed. Picklable where f is.
 
-    An exception gets its note where it is raised, since nobody can tell later which point it belongs to. An
-    `EvaluationError` is returned, to be counted as NaN; if `forgiving`, so is one for what else ends a domain.
+    What it returns is beside the number of the point, since not every map keeps the order. An exception gets its note
+    where it is raised, since nobody can tell later which point it belongs to. An `EvaluationError` is returned, to be
+    counted as NaN; if `forgiving`, so is one for what else ends a domain.
     """
 
     def __init__(self, f: Callable[..., Any], forgiving: bool) -> None:
         self.f, self.forgiving = f, forgiving
 
-    def __call__(self, point: tuple[int, float, int, NDArray[Any]]) -> Any:
+    def __call__(self, point: tuple[int, int, float, int, NDArray[Any]]) -> tuple[int, Any]:
         """Evaluate f at one point."""
-        j, moved, others, x = point
+        number, j, moved, others, x = point
         try:
-            return self.f(x)
+            return number, self.f(x)
         except EvaluationError as error:
-            return error
+            return number, error
         except Exception as error:
             if self.forgiving and isinstance(error, (ArithmeticError, ValueError)):
-                return EvaluationError(str(error))
+                return number, EvaluationError(str(error))
             error.add_note(f"raised by f {where_note(j, moved, others)}")
             raise
+
+
+def in_order(results: Iterable[tuple[int, Any]], count: int) -> list[Any]:
+    """Take what a map made of `OnWorker` and `count` points, in whatever order, and give the values in that of points.
+
+    Raises
+    ------
+    ShapeError
+        There is not one result for each point.
+    """
+    pairs = list(results)
+    if len(pairs) != count:
+        raise ShapeError(f"workers gave {len(pairs)} results for {count} points; its map must keep all")
+    try:
+        values = dict(pairs)
+        return [values[number] for number in range(count)]
+    except (KeyError, TypeError, ValueError):
+        raise ArgumentTypeError("the map of workers must give back what the function it is given returns") from None
 
 
 def bind(f: Callable[..., Any], args: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Callable[[Any], Any]:

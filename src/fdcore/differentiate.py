@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -280,14 +281,18 @@ def gradient(
         if not tree.is_array:
             raise ArgumentError("out needs x to be one array; for a tree, leave it out")
         _check_out(out, np.shape(x))
+    try:
+        derived = _full(plan, flat) if full_output else plan(flat)
+    except Exception as error:
+        _name_entries(error, tree)
+        raise
     if full_output:
-        result = _full(plan, flat)
-        result = replace(result, nfev=result.nfev + spent)
+        result = replace(derived, nfev=derived.nfev + spent)
         parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
         if out is not None:
             out[...] = parts["value"]
         return replace(result, **parts)
-    value = _unflat(plan(flat), tree)
+    value = _unflat(derived, tree)
     if out is not None:
         out[...] = value
         return out
@@ -479,6 +484,17 @@ def _flat_setting(value: Any, tree: Tree | None) -> Any:
     if tree is None or value is None or (np.ndim(value) == 0 and not isinstance(value, dict)):
         return value
     return flatten(value)[0]
+
+
+def _name_entries(error: BaseException, tree: Tree) -> None:
+    """Say what the components of the vector that an error speaks of are called in the caller's x."""
+    if tree.is_array and len(tree.leaves[0].shape) == 1:
+        return
+    text = " ".join((str(error), *getattr(error, "__notes__", ())))
+    numbers = sorted({int(number) for number in re.findall(r"\bx\[(\d+)\]", text)})
+    names = [f"x[{j}] is {tree.name(j)}" for j in numbers if j < tree.size]
+    if names:
+        error.add_note("of x as one vector, " + ", ".join(names))
 
 
 def _unflat(value: Array, tree: Tree) -> Any:

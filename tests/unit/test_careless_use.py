@@ -198,3 +198,31 @@ def test_a_page_without_its_extra_is_status_3(
     arguments = ["check", "careless:loss", "--grad", "careless:grad", "--at", "at.npy", "--html", "page.html"]
     assert main(arguments) == 3
     assert "fdcore[html]" in capsys.readouterr().err
+
+
+def test_a_map_that_does_not_keep_the_order_does_no_harm():
+    def shuffled(f, points):
+        return list(map(f, points))[::-1]
+
+    x = np.array([0.5, -1.0, 2.0])
+    assert fd.gradient(lambda x: x[0] * x[1] + x[2] ** 2, x, workers=shuffled).tobytes() == (
+        fd.gradient(lambda x: x[0] * x[1] + x[2] ** 2, x).tobytes()
+    )
+    with pytest.raises(TypeError, match="map of workers"):
+        fd.gradient(lambda x: x[0], x, workers=lambda f, points: [1.0 for _ in points])
+
+
+def test_masked_entries_are_refused():
+    with pytest.raises(TypeError, match="masked entries"):
+        fd.gradient(lambda x: x.sum(), np.ma.masked_array([1.0, 2.0], mask=[False, True]))
+
+
+def test_errors_name_the_entries_of_a_tree():
+    def f(p):
+        if p["b"][1] != 4.0:
+            raise KeyError("mine")
+        return p["W"].sum()
+
+    with pytest.raises(KeyError) as caught:
+        fd.gradient(f, {"W": np.ones((2, 2)), "b": np.array([3.0, 4.0])})
+    assert caught.value.__notes__[-1] == "of x as one vector, x[5] is b[1]"
