@@ -282,7 +282,7 @@ def gradient(
             raise ArgumentError("out needs x to be one array; for a tree, leave it out")
         _check_out(out, np.shape(x))
     try:
-        derived = _full(plan, flat) if full_output else plan(flat)
+        derived: Any = _full(plan, flat) if full_output else plan(flat)
     except Exception as error:
         _name_entries(error, tree)
         raise
