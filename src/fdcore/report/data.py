@@ -16,7 +16,7 @@ from typing import Any
 from fdcore.check import Diagnosis, Entry, GradientCheck, Note, Parameter
 from fdcore.errors import ArgumentError
 
-__all__ = ["FORMAT", "VERSION", "as_data", "from_data", "schema"]
+__all__ = ["FORMAT", "VERSION", "as_data", "from_data", "plain", "schema"]
 
 FORMAT, VERSION = "fdcore.check", 1
 
@@ -29,10 +29,10 @@ def as_data(check: GradientCheck) -> dict[str, Any]:
     dict
         As the JSON schema says that `schema` returns.
     """
-    data = {"format": FORMAT, "version": VERSION, **_plain(check)}
+    data = {"format": FORMAT, "version": VERSION, **plain(check)}
     for key, chosen in (("wrong", check.wrong), ("unclear", check.unclear)):
         for row, entry in zip(data[key], chosen, strict=True):
-            row["name"], row["ratio"] = entry.name, _plain(entry.ratio)
+            row["name"], row["ratio"] = entry.name, plain(entry.ratio)
     return data
 
 
@@ -95,18 +95,19 @@ def _own(kind: Any, row: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, mappings, tuples and NumPy's numbers as what JSON knows; anything else as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in dataclasses.fields(value) if f.name != "columns"]
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {str(key): _plain(child) for key, child in value.items()}
+        return {str(key): plain(child) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(child) for child in value]
+        return [plain(child) for child in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, (str, bool, int)) or value is None:
         return value
     if hasattr(value, "tolist"):  # NumPy's arrays and scalars
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return str(value)
