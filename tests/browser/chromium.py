@@ -34,13 +34,14 @@ class Chromium:
     complaints : list of str
         What the page wrote to the console, threw, or broke a policy by.
     requests : list of str
-        Addresses that were asked for, other than data: and the pages that were opened.
+        Addresses that were asked for, other than data: and the pages that were opened. What the page's own policy
+        stopped was not asked for; the complaints have it.
     """
 
     def __init__(self, executable: str, timeout: float = 60.0) -> None:
         self.timeout = timeout
         self.complaints: list[str] = []
-        self.requests: list[str] = []
+        self._requests: dict[str, str] = {}
         self._count = 0
         self._buffer = b""
         self._loaded = False
@@ -68,6 +69,11 @@ class Chromium:
             self.close()
             raise
 
+    @property
+    def requests(self) -> list[str]:
+        """Addresses, in the order in which they were asked for."""
+        return list(self._requests.values())
+
     def __enter__(self) -> Chromium:
         return self
 
@@ -88,7 +94,7 @@ class Chromium:
     def open(self, page: Path, width: int = 1200, height: int = 900, scheme: str = "light") -> None:
         """Load a file in a window of that size, in a light or dark colour scheme."""
         self.complaints.clear()
-        self.requests.clear()
+        self._requests.clear()
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         self._call("Emulation.setEmulatedMedia", features=media)
         self._call(
@@ -158,4 +164,6 @@ class Chromium:
         elif event == "Network.requestWillBeSent":
             url = params["request"]["url"]
             if not url.startswith("data:") and url != self._own:
-                self.requests.append(url)
+                self._requests[params["requestId"]] = url
+        elif event == "Network.loadingFailed" and params.get("blockedReason") == "csp":
+            self._requests.pop(params["requestId"], None)
