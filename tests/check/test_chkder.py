@@ -203,7 +203,7 @@ def test_verdict(name, mode):
         ("discrete boundary value", {"diagonal"}),
         ("discrete integral", {"diagonal"}),
         ("trigonometric", {"off-diagonal"}),
-        ("variably dimensioned", {"factor-entries"}),
+        ("variably dimensioned", {"triangle"}),
         ("broyden banded", {"diagonal"}),
     ],
 )

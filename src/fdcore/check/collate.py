@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from fdcore.check.projected import SMALLEST, Probe, Projector, Search
 from fdcore.check.relative import relative_error
 from fdcore.check.slope import Slope
 from fdcore.check.suspects import Block
-from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Entry, GradientCheck, Parameter, Verdict
+from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Diagnosis, Entry, GradientCheck, Parameter, Verdict
 from fdcore.tree import Leaf, Tree
 
 __all__ = ["Comparison", "collate"]
@@ -43,6 +43,8 @@ class Comparison:
         What was taken apart.
     left_over : bool
         The budget was used up.
+    explained : set of str
+        Names of the arrays whose fault a formula explains; set by `collate`.
     """
 
     mode: str
@@ -52,6 +54,7 @@ class Comparison:
     probes: list[Probe] = field(default_factory=list)
     search: Search | None = None
     left_over: bool = False
+    explained: frozenset[str] = frozenset()
 
     def seen(self, leaf: Leaf) -> list[Probe]:
         """The directions that cover a leaf and agree: one for all of it, or pieces."""
@@ -78,10 +81,19 @@ class Comparison:
         return any(leaf.start <= p.start and p.stop <= leaf.stop for p in wrong)
 
 
+    def settled(self, leaf: Leaf) -> bool:
+        """Whether all entries of a leaf that were not looked at are known to agree."""
+        if self.search is None or self.chosen is not None:
+            return False
+        open_ = [*self.search.wrong, *self.search.dense]
+        return not any(p.start < leaf.stop and leaf.start < p.stop for p in open_)
+
+
 def collate(
     tree: Tree, x: Vector, objective: Objective, gradient: Gradient, found: Findings, comparison: Comparison, seed: int
 ) -> GradientCheck:
-    """Conclude."""
+    """Conclude; may be called again when more was measured."""
+    found = replace(found, notes=list(found.notes), diagnoses=list(found.diagnoses))
     owners = (objective.args, objective.kwargs, objective.function, gradient.function)
     sizes = known_sizes(tree, *owners)
     index = np.array(sorted(comparison.slopes), dtype=np.intp)
@@ -120,7 +132,9 @@ def collate(
     _note_rest(tree, found, comparison)
     blocks = _blocks(tree, x, found, comparison, index, numeric, error, sizes)
     right = [row.name for row in parameters if row.verdict == AGREES and math.isfinite(row.detection_limit)]
-    diagnoses = diagnose(blocks, right, found.problems) if verdict == WRONG else []
+    diagnoses: list[Diagnosis] = []
+    if verdict == WRONG:
+        diagnoses, comparison.explained = diagnose(blocks, right, found.problems)
     keep = np.isfinite(numeric) & np.isfinite(found.analytic[index])
     limits = [row.detection_limit for row in parameters if math.prod(row.shape) and row.reason != UNCHECKED]
     return GradientCheck(
@@ -192,6 +206,7 @@ def _blocks(
                 sizes,
                 values.get(k),
                 {name: part for name, part in parts.items() if name != leaf.name and part.size == leaf.size},
+                comparison.settled(leaf),
             )
         )
     return blocks

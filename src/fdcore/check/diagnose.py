@@ -15,7 +15,8 @@ Labels of the diagnoses:
 ``"overwritten"``       contributions of repeated indices not added up
 ``"operation"``         a function of the parameter or of the gradient where none should be: a Jacobian missing or twice
 ``"offset"``            the same number too much in every entry
-``"single-entry"``, ``"single-row"``, ``"single-column"``, ``"single-slice"``, ``"diagonal"``, ``"off-diagonal"``
+``"single-entry"``, ``"single-row"``, ``"single-column"``, ``"single-slice"``, ``"diagonal"``, ``"off-diagonal"``,
+``"triangle"``
                         where it is wrong, all else agrees
 ``"threshold"``         wrong only on one side of a threshold, or clipped
 ``"sign-entries"``, ``"factor-entries"``
@@ -37,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from fdcore.check.places import place
+from fdcore.check.places import place, single_precision
 from fdcore.check.suspects import SUSPECTS, Block, Claim, describe_factor, factor_of
 from fdcore.check.verdict import Diagnosis
 from fdcore.tree import Problem, Tree
@@ -47,7 +48,9 @@ __all__ = ["LABELS", "diagnose", "known_sizes"]
 LABELS: tuple[str, ...] = tuple(re.findall(r'``"([a-z0-9-]+)"``', __doc__ or ""))
 
 
-def diagnose(blocks: list[Block], right: list[str], problems: Iterable[Problem]) -> list[Diagnosis]:
+def diagnose(
+    blocks: list[Block], right: list[str], problems: Iterable[Problem]
+) -> tuple[list[Diagnosis], frozenset[str]]:
     """Name what explains the wrong blocks.
 
     Parameters
@@ -58,6 +61,13 @@ def diagnose(blocks: list[Block], right: list[str], problems: Iterable[Problem])
         Names of the arrays that agree, and could have been seen to be wrong.
     problems : iterable of Problem
         Arrays that are not there or do not fit.
+
+    Returns
+    -------
+    diagnoses : list of Diagnosis
+        The most probable first.
+    explained : set of str
+        Names of the arrays that a formula explains as a whole; of the others it is only known where they are wrong.
     """
     found = [
         Diagnosis("missing", f"there is no gradient of {p.name or 'anything'}", p.name, {}, "is it connected?", 1.0)
@@ -65,18 +75,21 @@ def diagnose(blocks: list[Block], right: list[str], problems: Iterable[Problem])
         if p.leaves and p.kind in ("none", "missing")
     ]
     blocks = [b for b in blocks if b.wrong.any() or b.value is not None]
+    every = frozenset(block.name for block in blocks)
     if not blocks:
-        return found
+        return found, every
     common = _common_factor(blocks)
     if common is not None:
         where = (
             "" if not right or len(blocks) == 1 else f" in {_list([b.name for b in blocks])}, the other arrays agree"
         )
         name = blocks[0].name if len(blocks) == 1 else ""
-        return [*found, _diagnosis(common, name, where)]
+        return [*found, _diagnosis(common, name, where)], every
     groups: list[tuple[Claim, list[str]]] = []
-    for block in blocks:
-        claim = next(filter(None, (suspect(block) for suspect in SUSPECTS)), None) or place(block)
+    claims = [(block, next(filter(None, (suspect(block) for suspect in SUSPECTS)), None)) for block in blocks]
+    narrow = single_precision([block for block, claim in claims if claim is None])
+    for block, formula in claims:
+        claim = formula or narrow or place(block)
         if claim is None:
             continue
         group = next(
@@ -89,7 +102,8 @@ def diagnose(blocks: list[Block], right: list[str], problems: Iterable[Problem])
     for claim, names in groups:
         where = f" in {_list(names)}" + (", the other arrays agree" if right and len(groups) == 1 else "")
         found.append(_diagnosis(claim, names[0] if len(names) == 1 else "", where))
-    return sorted(found, key=lambda d: -d.confidence)
+    explained = frozenset(block.name for block, formula in claims if formula is not None)
+    return sorted(found, key=lambda d: -d.confidence), every if narrow is not None else explained
 
 
 def _common_factor(blocks: list[Block]) -> Claim | None:

@@ -163,7 +163,10 @@ def check_gradient(
             projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
             _directions(projector, budget or PROJECTED, comparison)
         aftermath(objective, gradient, vector, found)
-    return collate(tree, vector, objective, gradient, found, comparison, seed)
+    check = collate(tree, vector, objective, gradient, found, comparison, seed)
+    if comparison.search is not None and _look_closer(tree, comparison, comparison.search):
+        check = collate(tree, vector, objective, gradient, found, comparison, seed)
+    return check
 
 
 def _several(
@@ -226,6 +229,18 @@ def _every_entry(
             comparison.left_over = True
             break
         comparison.slopes[j] = prober.entry(j, float(found.analytic[j]), found.rounding.entry(j))
+
+
+def _look_closer(tree: Tree, comparison: Comparison, search: Search) -> bool:
+    """Spend what is left of the budget on arrays in which much is wrong and that no formula explains."""
+    more = False
+    for leaf in tree.leaves:
+        if leaf.name in comparison.explained or not any(leaf.start <= p.start < leaf.stop for p in search.dense):
+            continue
+        affordable = search.left() // (COST + 2)
+        count = leaf.size if leaf.size <= affordable else min(32, affordable)
+        more |= search.more(leaf.start, leaf.stop, count)
+    return more
 
 
 def _directions(projector: Projector, budget: int, comparison: Comparison) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from fdcore.check.judge import LIMIT
 from fdcore.check.suspects import Block, Claim
 
-__all__ = ["place"]
+__all__ = ["place", "single_precision"]
 
 
 def place(block: Block) -> Claim | None:
@@ -20,15 +21,16 @@ def place(block: Block) -> Claim | None:
     if block.value is not None or not where.size or not np.all(np.isfinite(block.a)):
         return None
     how, same = _what(block)
-    for find in (_single, _lines, _diagonal, _threshold, _signs, _single_precision):
+    known = (_single, _lines, _diagonal, _triangle) if block.settled else ()
+    for find in (*known, _threshold, _signs):
         claim = find(block, where)
         if claim is not None:
-            if same is not None and claim.label not in ("threshold", "float32", "sign-entries"):
+            if same is not None and claim.label not in ("threshold", "sign-entries"):
                 claim.message += f"; there the analytic gradient is {how} the numeric one"
                 claim.evidence["factor"] = same
             return claim
     if same is not None and where.size >= 3:
-        message = f"{where.size} of {block.index.size} entries are {how} the numeric ones, the others agree"
+        message = f"{where.size} of {_all(block)} are {how} the numeric ones, the others agree"
         return Claim(
             "factor-entries", message, "a constant in one branch?", {"factor": same, "entries": int(where.size)}
         )
@@ -50,14 +52,18 @@ def _what(block: Block) -> tuple[str, float | None]:
     return (words[near], near) if near is not None else (f"{factor:.6g} times", factor)
 
 
+def _all(block: Block) -> str:
+    count = block.x.size if block.settled else block.index.size
+    return f"{count} entries" if block.settled else f"the {count} entries looked at"
+
+
 def _single(block: Block, where: NDArray[np.intp]) -> Claim | None:
     if where.size != 1 or block.x.size == 1:
         return None
     index = [int(k) for k in np.unravel_index(int(where[0]), block.shape)]
-    others = "all others" if block.complete else "the rest of the array"
     return Claim(
         "single-entry",
-        f"only entry {index} is wrong, {others} agree",
+        f"only entry {index} is wrong, all others agree",
         "look at what is special there",
         {"index": index},
     )
@@ -91,7 +97,7 @@ def _lines(block: Block, where: NDArray[np.intp]) -> Claim | None:
 
 
 def _diagonal(block: Block, where: NDArray[np.intp]) -> Claim | None:
-    if len(block.shape) != 2 or min(block.shape) < 2 or not block.complete:
+    if len(block.shape) != 2 or min(block.shape) < 2:
         return None
     wrong = np.zeros(block.x.size, dtype=bool)
     wrong[where] = True
@@ -104,6 +110,22 @@ def _diagonal(block: Block, where: NDArray[np.intp]) -> Claim | None:
         )
     if not np.any(wrong & on) and np.all(wrong | on | negligible) and np.any(~negligible & on):
         return Claim("off-diagonal", "all but the diagonal is wrong", "symmetric pairs counted once?", {})
+    return None
+
+
+def _triangle(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    """One triangle of a square matrix, without the diagonal or with it."""
+    if len(block.shape) != 2 or block.shape[0] != block.shape[1] or block.shape[0] < 3:
+        return None
+    wrong = np.zeros(block.x.size, dtype=bool)
+    wrong[where] = True
+    wrong = wrong.reshape(block.shape)
+    negligible = _negligible(block)
+    for side, cut in (("upper", np.triu), ("lower", np.tril)):
+        part = cut(np.ones(block.shape, dtype=bool), 1 if side == "upper" else -1)
+        if not np.any(wrong & ~part) and np.all(wrong | ~part | negligible) and np.sum(wrong) >= 2:
+            message = f"the {side} triangle is wrong ({where.size} entries), the rest agrees"
+            return Claim("triangle", message, "is only one half of a symmetric matrix filled?", {"side": side})
     return None
 
 
@@ -135,7 +157,8 @@ def _threshold(block: Block, where: NDArray[np.intp]) -> Claim | None:
             low, high = float((sign * good).max()), float((sign * bad).min())
             if low < high and math.comb(bad.size + good.size, bad.size) > 50:
                 at = 0.0 if low <= 0.0 <= high else 0.5 * sign * (low + high)
-                message = f"the entries where {what} is {side} {at:.4g} are wrong ({bad.size}), all others agree"
+                others = "all others" if block.settled else "the others that were looked at"
+                message = f"the entries where {what} is {side} {at:.4g} are wrong ({bad.size}), {others} agree"
                 evidence: dict[str, Any] = {"of": what, "side": side, "threshold": at, "entries": int(bad.size)}
                 return Claim("threshold", message, "a branch, a mask or a clip?", evidence)
     return None
@@ -145,23 +168,23 @@ def _signs(block: Block, where: NDArray[np.intp]) -> Claim | None:
     bad = block.wrong
     if where.size < 2 or np.any(np.abs(block.a[bad] + block.numeric[bad]) > LIMIT * block.error[bad]):
         return None
-    message = f"{where.size} of {block.index.size} entries have the opposite sign, the others agree"
+    message = f"{where.size} of {_all(block)} have the opposite sign, the others agree"
     return Claim("sign-entries", message, "a sign in one branch?", {"entries": int(where.size)})
 
 
-def _single_precision(block: Block, where: NDArray[np.intp]) -> Claim | None:
-    difference = np.abs(block.a - block.numeric)
-    size = float(np.max(np.abs(block.numeric)))
-    if where.size < 3 or float(difference.max()) > 2e-6 * size:
+def single_precision(blocks: Sequence[Block]) -> Claim | None:
+    """Several entries, of one array or more, that are off by no more than single precision."""
+    if sum(int(block.wrong.sum()) for block in blocks) < 3:
         return None
-    message = (
-        f"the differences are at most {difference.max() / size:.1g} of the largest entry, as from float32 on the way"
-    )
-    return Claim(
-        "float32",
-        message,
-        "is something computed in single precision?",
-        {"relative": float(difference.max() / size)},
-        None,
-        0.6,
-    )
+    worst = 0.0
+    for block in blocks:
+        if block.value is not None or not np.all(np.isfinite(block.a)):
+            return None
+        size = float(np.max(np.abs(block.numeric)))
+        apart = float(np.max(np.abs(block.a - block.numeric)))
+        if apart > 2e-6 * size:
+            return None
+        worst = max(worst, apart / size if size else 0.0)
+    message = f"the differences are at most {worst:.1g} of the largest entry, as from float32 on the way"
+    hint = "is something computed in single precision?"
+    return Claim("float32", message, hint, {"relative": worst}, ("float32",), 0.6)

@@ -154,18 +154,17 @@ class Projector:
         return probe if self.prober.f.unit <= unit else self._measure(number, start, stop, step)
 
     def _measure(self, number: int, start: int, stop: int, step: float | None) -> Probe:
-        total, squares, noise, stray = 0.0, 0.0, 0.0, 0.0
+        total = typical = noise = stray = 0.0
         for a, b, move, k in self.moves(number, start, stop):
             known = self.analytic[a:b]
             if not np.all(np.isfinite(known)):
                 known = np.where(move == 0.0, 0.0, known)
             product = move * known
             total += math.fsum(product) if product.size < 1000 else float(np.sum(product))
-            squares += float(np.dot(product, product))
-            noise += float(np.dot(move, move)) * self.rounding.typical(k) ** 2
-            product = self.prober.x[a:b] * known
-            stray += float(np.dot(product, product))
-        typical = math.sqrt(squares)
+            # Norms of norms: squares of numbers near 1e300 are infinite.
+            typical = math.hypot(typical, _norm(product))
+            noise = math.hypot(noise, _norm(move) * self.rounding.typical(k))
+            stray = math.hypot(stray, _norm(self.prober.x[a:b] * known))
         line = self.line(number, start, stop)
         prober = self.prober
         f = prober.f
@@ -187,7 +186,7 @@ class Projector:
             level = measure(line, prober.f0, step, unit=f.unit, noise=prober.noise)
             found = Slope(level.value, level.error, level.step, COST)
         # Rounding of the points, of the analytic gradient and of the sums over it.
-        extra = 3.0 * math.sqrt(noise) + 4.0 * DOUBLE * (math.sqrt(stray) / found.step + typical)
+        extra = 3.0 * noise + 4.0 * DOUBLE * (stray / found.step + typical)
         if step is None and abs(total - found.value) > LIMIT * (found.error + extra):
             # Never call anyone wrong on one step size: the bar may have been lucky.
             found = combine(found, measure(line, prober.f0, 0.75 * found.step, unit=f.unit, noise=prober.noise))
@@ -278,6 +277,23 @@ class Search:
             wrong += self.look(j)
         return wrong
 
+    def more(self, start: int, stop: int, count: int) -> bool:
+        """Look at up to `count` entries of a range, spread over all of it; whether any of them was new."""
+        rng = np.random.default_rng([self.projector.seed, start, stop, 1])
+        size = stop - start
+        if count >= size:
+            chosen = np.arange(size)
+        else:
+            chosen = np.unique(np.floor((np.arange(count) + rng.random(count)) * (size / count)).astype(np.intp))
+        before = len(self.entries)
+        use = self.projector.use
+        for j in (start + int(k) for k in chosen):
+            if self.left() < 3 * COST:
+                break
+            if np.isfinite(self.projector.analytic[j]) and (use is None or use[j]):
+                self.look(j)
+        return len(self.entries) > before
+
     def split(self, probe: Probe) -> tuple[Probe, Probe]:
         """Measure one half of a range, and know the other one by subtraction unless its bar is then too wide."""
         middle = self.middle(probe)
@@ -290,7 +306,7 @@ class Search:
             probe.analytic - left.analytic,
             probe.numeric - left.numeric,
             probe.error + left.error,
-            math.sqrt(max(probe.typical**2 - left.typical**2, 0.0)),
+            math.sqrt(max(probe.typical - left.typical, 0.0)) * math.sqrt(probe.typical + left.typical),
             probe.step,
             rtol=self.projector.rtol,
         )
@@ -314,6 +330,13 @@ class Search:
                 if probe.start < cut < probe.stop:
                     return cut
         return half
+
+
+def _norm(values: Vector) -> float:
+    top = max(float(values.max()), -float(values.min())) if values.size else 0.0
+    if 1e-140 < top < 1e140:
+        return math.sqrt(float(np.dot(values, values)))
+    return top * math.sqrt(float(np.dot(values / top, values / top))) if 0.0 < top < math.inf else top
 
 
 def _pieces(start: int, stop: int) -> Iterator[tuple[int, int]]:

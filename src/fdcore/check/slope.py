@@ -190,8 +190,7 @@ def slope(
     while len(tried) < levels:
         level = measure(line, f0, h * detail, unit=unit, noise=noise)
         tried.append(level)
-        if level.finite and (best is None or level.error < best.error):
-            best = level
+        best = _best(tried, noise)
         if best is not None and best.error <= target(best.value):
             break
         if len(tried) == 3 and all(t.spread == 0.0 for t in tried):
@@ -228,6 +227,20 @@ def combine(first: Slope, level: Level) -> Slope:
     value, error = (first.value, first.error) if first.error <= level.error else (level.value, level.error)
     apart = abs(first.value - level.value)
     return first._replace(value=value, error=max(error, apart), nfev=first.nfev + COST)
+
+
+def _best(tried: list[Level], noise: float) -> Level | None:
+    """The level with the smallest bar among those that all finer ones allow.
+
+    A kink between the nodes of a coarse level can look like a smooth function of less slope; a finer level, wide as its
+    bar may be, then disagrees. Noise that was found out later widens the bars of earlier levels.
+    """
+    allowed: list[tuple[float, Level]] = []
+    for level in sorted((t for t in tried if t.finite), key=lambda t: abs(t.step)):
+        error = level.error + CENTRED.rounding * max(0.0, noise - level.noise) / abs(level.step)
+        if all(abs(level.value - finer.value) <= 3.0 * (error + wide) for wide, finer in allowed):
+            allowed.append((error, level))
+    return min(allowed, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 def _next(level: Level, too_wide: float, steps: list[float], *, first: bool) -> float | None:

@@ -45,6 +45,8 @@ class Block:
         What the gradient has in place of an array of the right shape.
     others : mapping
         Analytic gradients of the other arrays.
+    rest : bool
+        All entries that are not in `index` are known to agree.
     """
 
     name: str
@@ -58,30 +60,36 @@ class Block:
     sizes: Mapping[int, str] = field(default_factory=dict)
     value: NDArray[Any] | None = None
     others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    rest: bool = False
 
     def __post_init__(self) -> None:
         self.a = self.analytic[self.index]
         with np.errstate(invalid="ignore"):
             self.wrong = ~(np.abs(self.a - self.numeric) <= LIMIT * self.error)
-        self.data = int(self.wrong.sum()) + len(self.along)
+        # Directions say nothing new about an array all of whose entries are known.
+        self.data = min(int(self.wrong.sum()) + len(self.along), self.x.size)
 
     @property
     def complete(self) -> bool:
         """Whether every entry is known."""
         return self.index.size == self.x.size
 
-    def explains(self, fixed: Vector, doubt: float = 1e-12) -> bool:
-        """Whether `fixed` would have been the right gradient, itself known to a relative `doubt`."""
+    @property
+    def settled(self) -> bool:
+        """Whether it is known of every entry whether it is wrong."""
+        return self.complete or self.rest
+
+    def explains(self, fixed: Vector, doubt: float = 1e-12, of: Vector | None = None) -> bool:
+        """Whether `fixed` would have been the right gradient, itself known to `doubt` times itself (or times `of`)."""
         if fixed.shape != self.x.shape:
             return False
         with np.errstate(invalid="ignore", over="ignore"):
-            known = fixed[self.index]
-            if not np.all(np.abs(known - self.numeric) <= LIMIT * (self.error + doubt * np.abs(known))):
+            slack = doubt * np.abs(fixed if of is None else of)
+            if not np.all(np.abs(fixed[self.index] - self.numeric) <= LIMIT * (self.error + slack[self.index])):
                 return False
             for direction, numeric, error in self.along:
-                product = direction * fixed
-                bar = error + doubt * float(np.linalg.norm(product))
-                if not abs(float(product.sum()) - numeric) <= LIMIT * bar:
+                bar = error + float(np.linalg.norm(direction * slack))
+                if not abs(float(np.dot(direction, fixed)) - numeric) <= LIMIT * bar:
                     return False
         return True
 
@@ -157,14 +165,35 @@ def describe_factor(factor: float, doubt: float, sizes: Mapping[int, str], data:
     if abs(factor + 1.0) <= slack:
         message = "the analytic gradient is minus the numeric one"
         return Claim("sign", message, "flip the sign", evidence, ("sign",), 1.0)
-    for number, what in sizes.items():
-        for value, how, hint in (
+    of_size = [
+        (
             (float(number), f"{number}", "a sum where f has a mean?"),
             (1.0 / number, f"1/{number}", "a mean where f has a sum, or averaged twice?"),
-        ):
-            if number > 2 and abs(size - value) <= slack:
-                message = f"the analytic gradient is {sign}{how} times the numeric one, and {number} is {what}"
-                return Claim("factor-size", message, hint, evidence | {"size": number}, ("size", factor > 0, value))
+        )
+        for number in sizes
+    ]
+    with_two = [
+        (
+            (2.0 * number, f"2 x {number}", "a sum where f has a mean, and a 2 too much?"),
+            (number / 2.0, f"{number}/2", "a sum where f has a mean, and the 2 of a square forgotten?"),
+            (2.0 / number, f"2/{number}", "a mean where f has a sum, and a 2 too much?"),
+            (0.5 / number, f"1/(2 x {number})", "averaged twice, and the 2 of a square forgotten?"),
+        )
+        for number in sizes
+    ]
+
+    def named_after(table: list[Any]) -> Claim | None:
+        for (number, what), row in zip(sizes.items(), table, strict=True):
+            for value, how, hint in row:
+                if number > 2 and abs(size - value) <= slack:
+                    message = f"the analytic gradient is {sign}{how} times the numeric one, and {number} is {what}"
+                    found = evidence | {"size": number}
+                    return Claim("factor-size", message, hint, found, ("size", factor > 0, value))
+        return None
+
+    claim = named_after(of_size)
+    if claim is not None:
+        return claim
     for value, how in _NAMED.items():
         if abs(size - value) <= slack:
             message = f"the analytic gradient is {sign}{how} times the numeric one"
@@ -176,7 +205,11 @@ def describe_factor(factor: float, doubt: float, sizes: Mapping[int, str], data:
             if int(value) == value and int(value) in sizes:
                 hint += f" ({int(value)} is also {sizes[int(value)]})"
             return Claim("factor", message, hint, evidence, ("factor", factor > 0, value))
-    if data < 3:
+    # Two times a size, or half of one, happens by chance too where the factor is hardly known.
+    claim = named_after(with_two) if slack <= 1e-3 * size else None
+    if claim is not None:
+        return claim
+    if data < 3 and not (data == 2 and doubt <= 1e-6 * size):
         return None
     message = f"the analytic gradient is {factor:.9g} times the numeric one"
     return Claim("factor", message, "a constant lost on the way?", evidence, ("factor", round(factor, 6)), 0.9)
@@ -254,10 +287,7 @@ def regularization(block: Block) -> Claim | None:
             continue
         slope = float(np.dot(weight, difference[keep] / block.error[keep])) / bottom
         doubt = 1.0 / math.sqrt(bottom) / abs(slope) if slope else math.inf
-        if doubt > 0.01:
-            continue
-        fixed = block.analytic - slope * shape
-        if not block.explains(fixed, 1e-12) and not (doubt > 1e-9 and block.explains(fixed, doubt)):
+        if doubt > 0.01 or not block.explains(block.analytic - slope * shape, 1e-12 + doubt, slope * shape):
             continue
         what = "the parameter" if kind == "L2" else "the sign of the parameter"
         evidence = {"kind": kind, "coefficient": slope, "data": block.data}
@@ -315,7 +345,7 @@ def _shifts(size: int) -> list[int]:
 def _matching(block: Block) -> Claim | None:
     """Wrong entries that have each other's values."""
     where = np.flatnonzero(block.wrong)
-    if not block.complete or not 2 <= where.size <= 5000 or np.unique(block.a[where]).size < where.size:
+    if not block.settled or not 2 <= where.size <= 5000 or np.unique(block.a[where]).size < where.size:
         return None
     by_analytic, by_numeric = where[np.argsort(block.a[where])], where[np.argsort(block.numeric[where])]
     apart = np.abs(block.a[by_analytic] - block.numeric[by_numeric])
@@ -398,41 +428,67 @@ _OPERATIONS: dict[str, tuple[str, Callable[[Vector, Vector], Vector]]] = {
 
 
 def operation(block: Block) -> Claim | None:
-    """A function of the gradient or of the parameter where none should be: a Jacobian missing or twice."""
+    """A function of the gradient or of the parameter where none should be: a Jacobian missing or twice.
+
+    By itself first, then times a constant, which takes more data.
+    """
     if int(block.wrong.sum()) < 3 or not np.all(np.isfinite(block.a)):
         return None
     x, n = block.x[block.index], block.numeric
+    scaled: Claim | None = None
     with np.errstate(all="ignore"):
         for name, (words, apply) in _OPERATIONS.items():
             predicted = apply(n, x)
-            error = np.maximum(
+            spread = np.maximum(
                 np.abs(apply(n + block.error, x) - predicted), np.abs(apply(n - block.error, x) - predicted)
             )
-            if np.all(np.isfinite(predicted)) and block.predicts(predicted, np.maximum(error, block.error)):
-                hint = (
-                    "the derivative of a transformation missing, or twice?"
-                    if "parameter" in words
-                    else "check the algebra"
-                )
+            if not np.all(np.isfinite(predicted)):
+                continue
+            hint = "the derivative of a transformation missing, or twice?" if "parameter" in words else "check the algebra"
+            if block.predicts(predicted, np.maximum(spread, block.error)):
                 message = f"the analytic gradient is the numeric one {words}"
                 return Claim("operation", message, hint, {"operation": name, "data": block.data}, ("operation", name))
-    return None
+            spread += 1e-12 * np.abs(predicted)
+            factor, doubt = _ratio(block.a, predicted, spread)
+            if scaled is not None or int(block.wrong.sum()) < 4 or not doubt <= 1e-3 * abs(factor) or not np.any(predicted != predicted[0]):
+                continue
+            if block.predicts(factor * predicted, abs(factor) * spread + doubt * np.abs(predicted)):
+                size = next((w for v, w in _NAMED.items() if abs(abs(factor) - v) <= LIMIT * doubt + 1e-9 * v), "")
+                size = size or ("" if abs(abs(factor) - 1.0) <= LIMIT * doubt + 1e-9 else f"{abs(factor):.9g}")
+                before = ("minus " if factor < 0.0 else "") + (f"{size} times " if size else "")
+                message = f"the analytic gradient is {before}the numeric one {words}"
+                evidence = {"operation": name, "factor": factor, "data": block.data}
+                scaled = Claim("operation", message, hint, evidence, ("operation", name, round(factor, 6)), 0.9)
+    return scaled
+
+
+def _ratio(a: Vector, predicted: Vector, error: Vector) -> tuple[float, float]:
+    """Factor between two vectors by least squares, and its uncertainty."""
+    weight = predicted / error
+    top = float(np.max(np.abs(weight), initial=0.0))
+    if not 0.0 < top < math.inf:
+        return math.nan, math.inf
+    bottom = float(np.dot(weight / top, weight / top))
+    return float(np.dot(weight / top, a / error / top)) / bottom, 1.0 / math.sqrt(bottom) / top
 
 
 def wrong_axis(block: Block) -> Claim | None:
-    """Averaged or summed over an axis that should have stayed."""
-    if not block.complete or len(block.shape) < 2 or not np.all(np.isfinite(block.a)):
+    """Averaged or summed over an axis that should have stayed, or over all of them."""
+    if not block.complete or not block.shape or not np.all(np.isfinite(block.a)) or block.x.size < 3:
         return None
     n, a, e = (v[np.argsort(block.index)].reshape(block.shape) for v in (block.numeric, block.a, block.error))
-    for axis in range(len(block.shape)):
-        if block.shape[axis] < 2 or np.ptp(a, axis).max() > LIMIT * e.max():
+    ndim = len(block.shape)
+    for axes in (*((k,) for k in range(ndim)), *((tuple(range(ndim)),) if ndim > 1 else ())):
+        count = math.prod(block.shape[k] for k in axes)
+        if count < 2 or np.ptp(a, axes).max() > LIMIT * e.max() or np.all(np.ptp(n, axes) <= LIMIT * e.max()):
             continue
-        for how, reduced in (("mean", n.mean(axis, keepdims=True)), ("sum", n.sum(axis, keepdims=True))):
-            if np.all(np.abs(a - reduced) <= LIMIT * e.sum(axis, keepdims=True)):
-                message = f"it is the {how} of the numeric one over axis {axis}, repeated"
-                return Claim(
-                    "wrong-axis", message, "reduce over the batch, not over this axis", {"axis": axis, "how": how}
-                )
+        slack = LIMIT * e.sum(axes, keepdims=True)
+        for how, reduced in (("mean", n.mean(axes, keepdims=True)), ("sum", n.sum(axes, keepdims=True))):
+            if np.all(np.abs(a - reduced) <= slack):
+                where = f"axis {axes[0]}" if len(axes) == 1 and ndim > 1 else "all entries"
+                message = f"it is the {how} of the numeric one over {where}, repeated"
+                hint = "reduce over the batch, not over this axis"
+                return Claim("wrong-axis", message, hint, {"axis": list(axes), "how": how})
     return None
 
 
