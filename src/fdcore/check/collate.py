@@ -80,7 +80,6 @@ class Comparison:
         wrong = [*self.search.wrong, *self.search.dense]
         return any(leaf.start <= p.start and p.stop <= leaf.stop for p in wrong)
 
-
     def settled(self, leaf: Leaf) -> bool:
         """Whether all entries of a leaf that were not looked at are known to agree."""
         if self.search is None or self.chosen is not None:

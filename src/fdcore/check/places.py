@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from fdcore.check.suspects import Block, Claim
 
 __all__ = ["place", "single_precision"]
 
+Finder = Callable[[Block, NDArray[np.intp]], Claim | None]
+
 
 def place(block: Block) -> Claim | None:
     """Describe the set of wrong entries, if it has a simple shape; every entry outside of it agrees."""
@@ -21,8 +23,8 @@ def place(block: Block) -> Claim | None:
     if block.value is not None or not where.size or not np.all(np.isfinite(block.a)):
         return None
     how, same = _what(block)
-    known = (_single, _lines, _diagonal, _triangle) if block.settled else ()
-    for find in (*known, _threshold, _signs):
+    settled: list[Finder] = [_single, _lines, _diagonal, _triangle]
+    for find in [*(settled if block.settled else []), _threshold, _signs]:
         claim = find(block, where)
         if claim is not None:
             if same is not None and claim.label not in ("threshold", "sign-entries"):

@@ -444,13 +444,15 @@ def operation(block: Block) -> Claim | None:
             )
             if not np.all(np.isfinite(predicted)):
                 continue
-            hint = "the derivative of a transformation missing, or twice?" if "parameter" in words else "check the algebra"
+            lost = "the derivative of a transformation missing, or twice?"
+            hint = lost if "parameter" in words else "check the algebra"
             if block.predicts(predicted, np.maximum(spread, block.error)):
                 message = f"the analytic gradient is the numeric one {words}"
                 return Claim("operation", message, hint, {"operation": name, "data": block.data}, ("operation", name))
             spread += 1e-12 * np.abs(predicted)
             factor, doubt = _ratio(block.a, predicted, spread)
-            if scaled is not None or int(block.wrong.sum()) < 4 or not doubt <= 1e-3 * abs(factor) or not np.any(predicted != predicted[0]):
+            known = int(block.wrong.sum()) >= 4 and doubt <= 1e-3 * abs(factor) and np.any(predicted != predicted[0])
+            if scaled is not None or not known:
                 continue
             if block.predicts(factor * predicted, abs(factor) * spread + doubt * np.abs(predicted)):
                 size = next((w for v, w in _NAMED.items() if abs(abs(factor) - v) <= LIMIT * doubt + 1e-9 * v), "")
