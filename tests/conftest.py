@@ -23,6 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.DoctestItem):
             code = "".join(example.source for example in item.dtest.examples)
             packages = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
+            packages |= set(re.findall(r"fdcore\.integrations\.(\w+)", code))
             missing = sorted(package for package in packages if importlib.util.find_spec(package) is None)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))

@@ -37,7 +37,20 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
 )
 LEVEL_OF = {room: number for number, level in enumerate(LEVELS) for room in level}
 
-OPTIONAL = {"cffi", "dask", "hypothesis", "jax", "matplotlib", "numba", "pytest", "rich", "scipy", "sympy", "torch"}
+OPTIONAL = {
+    "cffi",
+    "dask",
+    "hypothesis",
+    "jax",
+    "matplotlib",
+    "numba",
+    "pytest",
+    "rich",
+    "scipy",
+    "sympy",
+    "torch",
+    "tqdm",
+}
 MAY_IMPORT_AT_THE_TOP = {"pytest_plugin": {"pytest"}}  # loaded by pytest alone
 
 C_FILES = sorted([*PACKAGE.glob("kernel/*.[ch]"), *PACKAGE.glob("include/fdcore/*.h")])

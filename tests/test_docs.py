@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def sessions(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_examples_run(page: Path) -> None:
     test = doctest.DocTestParser().get_doctest(sessions(page), {}, page.name, str(page), 0)
+    needed = set(re.findall(r"fdcore\.integrations import (\w+)", test.docstring or ""))
+    if missing := [name for name in sorted(needed) if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}")
     report: list[str] = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
     assert not report, "".join(report)

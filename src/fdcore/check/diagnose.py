@@ -12,6 +12,7 @@ Labels of the diagnoses:
 ``"arrays-exchanged"``  the gradient of another array
 ``"not-reduced"``, ``"wrong-axis"``
                         an axis too many, right when summed; summed or averaged over the wrong axis
+``"softmax-sum"``       off by a multiple of softmax in each row: the sum over the other outputs is missing
 ``"overwritten"``       contributions of repeated indices not added up
 ``"operation"``         a function of the parameter or of the gradient where none should be: a Jacobian missing or twice
 ``"offset"``            the same number too much in every entry

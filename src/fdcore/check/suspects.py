@@ -494,6 +494,28 @@ def wrong_axis(block: Block) -> Claim | None:
     return None
 
 
+def softmax_sum(block: Block) -> Claim | None:
+    """A backward pass of softmax without what its denominator contributes: off by a multiple of softmax in each row."""
+    if not block.complete or not np.all(np.isfinite(block.a)):
+        return None
+    for axis in range(len(block.shape)):
+        rows = block.x.size // max(1, block.shape[axis])
+        if block.shape[axis] < 2 or block.data - rows < 3:
+            continue
+        x, a = block.x.reshape(block.shape), block.analytic.reshape(block.shape)
+        n, e = (v[np.argsort(block.index)].reshape(block.shape) for v in (block.numeric, block.error))
+        softmax = np.exp(x - x.max(axis, keepdims=True))
+        softmax /= softmax.sum(axis, keepdims=True)
+        with np.errstate(all="ignore"):
+            weight = softmax / e
+            times = (weight * ((a - n) / e)).sum(axis, keepdims=True) / (weight**2).sum(axis, keepdims=True)
+        if np.all(np.isfinite(times)) and block.explains((a - times * softmax).ravel()):
+            message = f"it is right but for a multiple of softmax, along axis {axis}, of the parameter"
+            hint = "the sum over the other outputs: s * (g - sum(g * s)), or g - s * sum(g) for log-softmax"
+            return Claim("softmax-sum", message, hint, {"axis": axis, "rows": rows}, ("softmax-sum", axis))
+    return None
+
+
 def offset(block: Block) -> Claim | None:
     """The same number too much everywhere."""
     if int(block.wrong.sum()) < 3:
@@ -522,5 +544,6 @@ SUSPECTS: list[Suspect] = [
     overwritten,
     operation,
     wrong_axis,
+    softmax_sum,
     offset,
 ]
