@@ -17,7 +17,7 @@ from fdcore.plan import Jacobian
 Array = NDArray[np.float64]
 
 
-def _reach(x: Array, v: Array) -> float:
+def reach(x: Array, v: Array) -> float:
     """How far x moves along v, each component against its own scale: the largest of abs(v_i) / max(1, abs(x_i))."""
     return float(np.max(np.abs(v) / np.maximum(1.0, np.abs(x)), initial=0.0))
 
@@ -69,7 +69,7 @@ def jvp(
         raise ShapeError(f"v has shape {direction.shape} and x has {point.shape}")
     native = recognise(f)
     function = native if native is not None else bind(f, (args, kwargs or {})) if args or kwargs else f
-    size = _reach(point, direction)
+    size = reach(point, direction)
     if size == 0.0:
         return np.zeros_like(np.atleast_1d(np.asarray(function(point.copy()), dtype=np.float64)))
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fdcore.callbacks import recognise
 from fdcore.coerce import as_vector, bind
 from fdcore.differentiate import gradient
-from fdcore.directional import _reach, jvp
+from fdcore.directional import jvp, reach
 from fdcore.errors import ArgumentError, NonFiniteError, ShapeError
 from fdcore.plan import Jacobian, _Plan, floats_of
 from fdcore.results import Result, Status
@@ -300,7 +300,7 @@ def hvp(
         return along
     point, direction = as_vector(x), as_vector(v, "v")
     base = f if not (args or kwargs) else partial(_call, f, args, dict(kwargs or {}))
-    size = _reach(point, direction)
+    size = reach(point, direction)
     if size == 0.0:
         return np.zeros(point.size)
     t = central(2, 2).step() / size
