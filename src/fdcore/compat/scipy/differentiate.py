@@ -56,8 +56,9 @@ class _Rules:
         atol, rtol = given.pop("atol", None), given.pop("rtol", None)
         if given:
             raise ArgumentError(f"`tolerances` has the keys 'atol' and 'rtol', not {next(iter(given))!r}.")
-        for name, value in (("atol", atol), ("rtol", rtol), ("step_factor", step_factor)):
-            number = np.asarray(0.0 if value is None else value)
+        tolerance = {"atol": 0.0 if atol is None else atol, "rtol": 0.0 if rtol is None else rtol}
+        for name, value in {**tolerance, "step_factor": step_factor}.items():
+            number = np.asarray(value)
             if number.ndim or number.dtype.kind not in "fiub" or not number >= 0:
                 raise ArgumentError(
                     f"Tolerances and step parameters must be non-negative scalars. `{name}` is {value!r}."
@@ -233,21 +234,23 @@ class _Run:
             reach = self.h[rows][..., None] * rules.factor ** (-1.0 * k)
             reach = np.stack([reach, reach * self.second[rows][..., None]], axis=-1)
             points = self.x[rows][..., None, None] + reach.astype(dtype)
-            values = self.evaluate(points, rows)
+        values = self.evaluate(points, rows)  # whose warnings are the caller's business
+        with np.errstate(all="ignore"):
             moved = points - self.x[rows][..., None, None]
             f0 = self.f0[rows][..., None, None]
-            size = np.abs(values)
             central = self.central[rows][..., None, None]
             # A central pair gives one quotient.
             other = np.where(central, values[..., ::-1], f0)
             span = np.where(central, moved - moved[..., ::-1], moved)
-            new = (values - other) / span, (size + np.abs(other)) / np.abs(span) * (self.eps / 2)
+            quotient = (values - other) / span
+            floor = self.eps * ((np.abs(values) + np.abs(other)) / (2.0 * np.abs(span)) + np.abs(quotient))
+            new = quotient, floor.astype(dtype)
             for kept, added in zip((self.quotients, self.rounding), new, strict=True):
                 kept[rows] = np.concatenate([kept[rows][..., k.size :, :], added], axis=-2)
             weights, last, before = self.weights[rows], self.df[rows], self.apart[rows]
             df = np.sum(weights * self.quotients[rows], axis=(-1, -2))
             apart = np.abs(df - last)
-            floor = np.sum(np.abs(weights) * self.rounding[rows], axis=(-1, -2))
+            noise = np.sum(np.abs(weights) * self.rounding[rows], axis=(-1, -2))
             status = np.full(df.shape, _RUNNING, dtype=np.int32)
             status[apart > _WORSE * before] = _INCREASED
             status[~np.isfinite(df)] = _NONFINITE
@@ -255,7 +258,7 @@ class _Run:
         # Elements that are done keep what they have.
         now = running[rows]
         for array, fresh in (
-            (self.df, df), (self.apart, apart), (self.error, apart + floor), (self.status, status),
+            (self.df, df), (self.apart, apart), (self.error, apart + noise), (self.status, status),
             (self.nit, self.nit[rows] + 1), (self.nfev, self.nfev[rows] + 2 * k.size),
         ):  # fmt: skip
             array[running] = fresh[now]

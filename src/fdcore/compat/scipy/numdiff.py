@@ -14,6 +14,7 @@ from fdcore import callbacks
 from fdcore._extras import require
 from fdcore.directional import reach
 from fdcore.errors import ArgumentError, BoundsError, NonFiniteError, ShapeError
+from fdcore.fdcore import Native
 from fdcore.plan import Jacobian
 from fdcore.sparsity import Pattern
 from fdcore.steps import sides
@@ -151,8 +152,7 @@ def approx_derivative(
     if native is None:
         f = fun if x.dtype == np.float64 and not args and not kwargs else _Function(fun, args, kwargs or {}, x.dtype)
     given = f0 is not None
-    # A copy, since fun may keep what it gets, or write to it.
-    value = np.atleast_1d(np.asarray(f0 if given else f(np.array(x, dtype=np.float64 if native is not None else None))))
+    value = np.atleast_1d(np.asarray(f0 if given else _value(f, x)))
     if value.ndim > 1:
         kind = ShapeError if given else ManyDimensionsError
         raise kind(f"{'f0' if given else 'the value of fun'} has shape {value.shape}; give a number or a vector")
@@ -310,6 +310,17 @@ def _structure(A: Any) -> Pattern:
     return Pattern.of(A)
 
 
+def _value(f: Any, x: NDArray[Any]) -> Any:
+    """Evaluate f at x, with a copy of it, since f may keep what it gets."""
+    if not isinstance(f, Native):
+        return f(x.copy())
+    if f.probed:
+        return f(x.astype(np.float64))
+    value = callbacks.probe(f, x.astype(np.float64))
+    f.probed = True
+    return value
+
+
 def _squeezed(jac: NDArray[Any]) -> NDArray[Any]:
     return jac[0] if jac.shape[0] == 1 else jac
 
@@ -359,6 +370,13 @@ def _differences(
 ) -> tuple[Any, int]:  # fmt: skip
     """Run a plan whose steps and sides are SciPy's; bounds at x itself make a component one-sided."""
     h, one_sided = steps
+    groups = None
+    if sparsity is not None:
+        pair = isinstance(sparsity, tuple) and len(sparsity) == 2
+        groups = _structure(sparsity[0] if pair else sparsity).groups(np.asarray(sparsity[1]) if pair else None)
+    if not np.isfinite(x).all():
+        jac, nfev = _with_gaps(f, method, x.astype(np.float64), f0, h, one_sided)
+        return (jac if groups is None else groups.wrap(jac[groups.entries()]).copy()), nfev
     options: dict[str, Any] = {"workers": workers}
     point, mirror = x.astype(np.float64), None
     lower, upper = (np.array(side, dtype=np.float64) for side in bounds)
@@ -382,30 +400,20 @@ def _differences(
             del options["bounds"]
     else:
         options["method"] = "complex"
-    groups = None
-    if sparsity is not None:
-        pair = isinstance(sparsity, tuple) and len(sparsity) == 2
-        pattern = _structure(sparsity[0] if pair else sparsity)
-        groups = pattern.groups(np.asarray(sparsity[1]) if pair else None)
     plan = Jacobian(f, **options)
     if groups is not None:
         plan.use_groups(groups)
     try:
-        finite = bool(np.isfinite(point).all())
-        jac, nfev = plan.evaluate(point, f0=f0) if finite else (None, 0)
+        jac, nfev = plan.evaluate(point, f0=f0)
     except NonFiniteError as failure:
-        jac, nfev = None, failure.nfev
-    if jac is None:
         jac, spent = _with_gaps(f, method, point, f0, np.abs(h) if mirror is not None else h, one_sided)
-        nfev += spent
-        if groups is not None:
-            row, column = groups.entries()
-            jac = jac[row, column]
+        jac, nfev = jac if groups is None else jac[groups.entries()], failure.nfev + spent
     if groups is None:
         return jac, nfev
     if mirror is not None:
         jac = jac * mirror[groups.entries()[1]]
-    return groups.wrap(jac), nfev
+    # A copy: index arrays that may be written to, as a caller of SciPy's expects.
+    return groups.wrap(jac).copy(), nfev
 
 
 class _Mirrored:
