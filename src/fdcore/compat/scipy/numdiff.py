@@ -52,8 +52,9 @@ class _Mapper:
     def __init__(self, workers: Callable[..., Iterable[Any]]) -> None:
         self.workers = workers
 
-    def __call__(self, evaluate: Any, points: list[tuple[Any, ...]]) -> list[Any]:
-        return list(self.workers(evaluate.f, [x for *_, x in points]))
+    def __call__(self, evaluate: Any, points: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
+        # SciPy's maps keep the order; fdcore's plans take numbered results in any.
+        return list(enumerate(self.workers(evaluate.f, [x for *_, x in points])))
 
 
 def approx_derivative(
