@@ -24,6 +24,9 @@ SDIST_HAS = [
     r"src/fdcore/kernel/internal\.h",
     r"src/fdcore/include/fdcore/fdcore\.h",
     r"tests/.*\.py",
+    r"docs/conf\.py",
+    r"docs/lessons/rows\.toml",
+    r"bench/RESULTS\.md",
 ]
 SDIST_LACKS = [r"src/fdcore/fdcore\.c", r".*\.(so|pyd|pyc|o)", r".*/\.(git|venv)/.*", r"build/.*"]
 
