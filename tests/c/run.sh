@@ -49,11 +49,20 @@ run() {
         TSAN_OPTIONS="exitcode=66:die_after_fork=0:log_path=$3" timeout -k 5 300 "${prefix[@]}" "$2"
 }
 
+# The kernel's objects, once a variant, on two processors.
+build_kernel() { # build_kernel VARIANT
+    mkdir -p "$work/$1"
+    # shellcheck disable=SC2086  # the flags are words
+    printf '%s\n' src/fdcore/kernel/*.c |
+        xargs -P 2 -I{} sh -c 'out=$1/$(basename "$2").o && shift 2 && "$@" -o "$out"' - "$work/$1" {} \
+            "$cc" "${common[@]}" ${flags[$1]} -c {}
+}
+
 build() { # build VARIANT SOURCE PROGRAM [FLAG...]
     local variant=$1 source=$2 program=$3
     shift 3
     # shellcheck disable=SC2086  # the flags are words
-    "$cc" "${common[@]}" ${flags[$variant]} "$source" src/fdcore/kernel/*.c "$@" -o "$program" "${libraries[@]}"
+    "$cc" "${common[@]}" ${flags[$variant]} "$source" "$work/$variant"/*.o "$@" -o "$program" "${libraries[@]}"
 }
 
 run_canary() { # run_canary VARIANT NAME
@@ -103,11 +112,8 @@ run_header() {
     for standard in c++11 c++20; do
         judge "the header alone, $standard" "$cxx" -std=$standard "${warnings[@]}" -fsyntax-only -x c++ "$header"
     done
-    for source in src/fdcore/kernel/*.c; do
-        "$cc" "${common[@]}" -O3 -c "$source" -o "$work/$(basename "$source").o"
-    done
     judge "a C++ program that calls the kernel" "$cxx" -std=c++11 "${warnings[@]}" -Isrc/fdcore/include \
-        tests/c/test_header.cpp "$work"/*.c.o -o "$work/header" "${libraries[@]}"
+        tests/c/test_header.cpp "$work/plain"/*.o -o "$work/header" "${libraries[@]}"
     judge "running it" timeout 60 "$work/header"
 }
 
@@ -115,6 +121,7 @@ variants=("$@")
 if [ $# -eq 0 ]; then variants=(plain memory threads); fi
 for variant in "${variants[@]}"; do
     if [ -z "${flags[$variant]:-}" ]; then echo "no variant $variant" >&2 && exit 2; fi
+    build_kernel "$variant" || { fail "$variant: the kernel does not build" && continue; }
     for canary in ${canaries[$variant]}; do run_canary "$variant" "$canary"; done
     for source in tests/c/test_*.c; do run_test "$variant" "$source"; done
     if [ "$variant" = plain ]; then run_header; fi
