@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import importlib.util
+import os
+import pkgutil
 import re
+import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -47,13 +53,48 @@ def test_there_are_examples() -> None:
     assert sum(sessions(page).count(">>> ") for page in PAGES) > 20
 
 
-def test_reference_lists_every_public_name() -> None:
-    listed = re.findall(r"^ {4}(\w[\w.]*)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
-    names = {name for name in fdcore.__all__ if not name.startswith("__")}
-    # A module is there through what it offers: `models.LinearRegression`.
-    assert names <= {*listed, *(name.partition(".")[0] for name in listed)}
-    assert {f"models.{name}" for name in fdcore.models.__all__} <= set(listed)
+def test_the_five_minute_page_works_word_for_word(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    files = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert [name for name, _ in files] == ["model.py", "try_it.py"]
+    for name, code in files:
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    ran = 0
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        command, _, shown = block.removeprefix("$ ").partition("\n")
+        if command.startswith("pip "):
+            continue
+        done = subprocess.run(
+            command.split(), cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == int(shown.startswith("wrong:")), done.stderr
+        assert done.stdout.startswith(shown)
+        ran += 1
+    assert ran == 3
+
+
+def public_modules() -> list[str]:
+    """Modules, other than the package itself, that users import."""
+    found = ["models", "models.datasets", "plots", "selectors", "testing"]
+    for room in ("compat", "integrations"):
+        package = importlib.import_module(f"fdcore.{room}")
+        found += [f"{room}.{module.name}" for module in pkgutil.iter_modules(package.__path__) if module.name[0] != "_"]
+    return found
+
+
+def test_reference_lists_every_public_name_and_no_other() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^ {4}(\w[\w.]*)$", text, re.MULTILINE)
     assert len(listed) == len(set(listed))
+    wanted = set()
+    for name in fdcore.__all__:
+        # A module is there through what it offers: `models.LinearRegression`.
+        if not name.startswith("__") and not isinstance(getattr(fdcore, name), types.ModuleType):
+            wanted.add(name)
+    for module in public_modules():
+        wanted |= {f"{module}.{name}" for name in importlib.import_module(f"fdcore.{module}").__all__}
+    assert wanted == set(listed) - {"report.from_data"}
 
 
 def test_links_between_pages_resolve() -> None:

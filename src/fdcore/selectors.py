@@ -13,6 +13,19 @@ from typing import ClassVar
 
 from fdcore.errors import ArgumentError, NonFiniteError
 
+__all__ = [
+    "Choice",
+    "CurtisReid",
+    "DumontetVignes",
+    "Fixed",
+    "GillMurraySaundersWright",
+    "Relative",
+    "Ridders",
+    "ShiXieXuanNocedal",
+    "StepPolicy",
+    "SteplemanWinarsky",
+]
+
 Line = Callable[[float], float]
 
 _EPS = 2.0**-52

@@ -9,6 +9,8 @@ import numpy as np
 
 from fdcore.models._base import Array
 
+__all__ = ["Norris", "ORing", "load_norris", "load_oring"]
+
 
 class Norris(NamedTuple):
     """NIST's calibration of ozone monitors, with the certified least-squares fit ``y = B0 + B1 x``."""
