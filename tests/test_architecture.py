@@ -25,7 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "coerce errors",
         "_extras fdcore",
         "stencils tree",
-        "selectors steps noise sparsity callbacks",
+        "selectors steps noise sparsity bidirectional callbacks",
         "plan results",
         "curve differentiate directional implicit second",
         "check",

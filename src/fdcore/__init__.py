@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
 from fdcore import models, plots, selectors, testing
+from fdcore.bidirectional import color_bidirectional
 from fdcore.callbacks import native
 from fdcore.check import (
     Diagnosis,
@@ -104,6 +105,7 @@ __all__ = [
     "check_jacobian",
     "check_jvp",
     "check_vjp",
+    "color_bidirectional",
     "color_columns",
     "derivative",
     "detect_sparsity",

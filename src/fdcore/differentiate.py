@@ -316,6 +316,7 @@ def jacobian(
     noise: float | None = None,
     budget: int | None = None,
     sparsity: Any = None,
+    vjp: Callable[..., Any] | None = None,
     full_output: bool = False,
     out: Array | None = None,
 ) -> Any:
@@ -338,6 +339,12 @@ def jacobian(
         perturbed by the same evaluations. `colours` is a colour for each column, as `color_columns` gives; by default
         columns are coloured in natural order, while the plan `Jacobian` takes the time for the best. "detect" finds the
         pattern by `detect_sparsity` at x.
+    vjp : callable, optional
+        With `sparsity`: ``vjp(x, v, *args, **kwargs) -> (n,)`` returns ``v @ J``, exactly (reverse mode). Where that
+        takes fewer products in all, rows that are dense are taken from it, a group of them by one call with 0 and 1 in
+        v, and columns need colours for the others only; see `color_bidirectional`, whose result can be passed as
+        ``sparsity=(pattern, (columns, rows))``. An arrow-shaped matrix then takes 2 groups of columns and one of rows
+        instead of n. Error bars of entries from `vjp` are those of exact values.
     out : (m, n) ndarray, optional
         float64 array that gets the result, in any memory order.
 
@@ -350,7 +357,8 @@ def jacobian(
 
     Notes
     -----
-    Cost: n * accuracy + 1 evaluations; with `sparsity`, the number of colours instead of n. Errors are those of
+    Cost: n * accuracy + 1 evaluations; with `sparsity`, the number of colours instead of n, and with `vjp` one of its
+    calls for each colour of rows, counted as an evaluation. Errors are those of
     `gradient`. A pattern that lacks an entry gives wrong values in its row, which `detect_sparsity` can guard against.
 
     Examples
@@ -375,6 +383,7 @@ def jacobian(
         noise=noise,
         budget=budget,
         sparsity=sparsity,
+        vjp=vjp,
         order="natural",
     )
     if full_output:

@@ -454,7 +454,8 @@ cdef class Engine:
                 info.component = <uint8_t *>_data(component)
             groups = self.groups
             if groups is not None:
-                result = _empty(groups.nnz) if out is None else groups.unwrap(out)
+                values = None if out is None else groups.unwrap(out)
+                result = _empty(groups.nnz) if values is None or groups.reverse is not None else values
                 p.jac = _data(result)
             elif out is not None:
                 result = out
@@ -479,6 +480,9 @@ cdef class Engine:
                     errors.warn_of_findings(told)
             elif p.n:
                 self.run(&p, &o, &info, f)
+            if groups is not None and groups.reverse is not None:
+                result, products = groups.reverse(vector, args, result, values)
+                extra += products
             if self.problem.is_complex and not self.seen_analytic and p.n and p.m:
                 extra += self._check_analytic(f, vector, result if groups is None else groups.wrap(result), False)
                 self.seen_analytic = True

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
+from fdcore.bidirectional import bidirectional_groups
 from fdcore.coerce import as_vector, bind
 from fdcore.errors import AnalyticityError, ArgumentError, ArgumentTypeError
 from fdcore.fdcore import Engine, Groups, Native, cpu_count
@@ -266,6 +267,8 @@ class Jacobian(_Plan):
         the colours of a star colouring, which are fewer, then does, and the result is exactly symmetric.
     order : str, default "best"
         How to colour the columns; see `color_columns`.
+    vjp : callable, optional
+        As for `jacobian`.
     method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, vectorized, noise, budget
         As for `jacobian`.
 
@@ -292,23 +295,42 @@ class Jacobian(_Plan):
     _jac = True
 
     def __init__(
-        self, f: Any, *, sparsity: Any = None, symmetric: bool = False, order: str = "best", **options: Any
+        self,
+        f: Any,
+        *,
+        sparsity: Any = None,
+        symmetric: bool = False,
+        order: str = "best",
+        vjp: Callable[..., Any] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(f, **options)
-        if sparsity is not None and self.name == "adaptive":
+        if vjp is not None and (sparsity is None or symmetric):
+            raise ArgumentError(
+                "vjp shows dense rows of a sparse Jacobian: it needs sparsity; a symmetric one does without"
+            )
+        if sparsity is None:
+            return
+        if self.name == "adaptive":
             raise ArgumentError(
                 "method='adaptive' moves one component at a time; for a sparse Jacobian use another method"
             )
+
+        def groups(pattern: Any) -> Groups:
+            if vjp is not None:
+                return bidirectional_groups(pattern, vjp, order, options.get("args", ()), options.get("kwargs"))
+            return Symmetric(pattern).direct(order) if symmetric else groups_of(pattern, order)
+
         if isinstance(sparsity, str) and sparsity == "detect":
-            self.detect_with(lambda x, args: self._detected(x, args, symmetric, order, options.get("bounds")))
-        elif sparsity is not None:
-            self.use_groups(Symmetric(sparsity).direct(order) if symmetric else groups_of(sparsity, order))
+            self.detect_with(lambda x, args: self._detected(x, args, groups, options.get("bounds")))
+        else:
+            self.use_groups(groups(sparsity))
 
     def _detected(
-        self, x: Array, args: tuple[Any, ...], symmetric: bool, order: str, bounds: Any
+        self, x: Array, args: tuple[Any, ...], groups: Callable[[Any], Groups], bounds: Any
     ) -> tuple[Groups, int]:
         pattern, nfev = detect(lambda point: self.base(point, args), x, bounds=bounds)
-        return Symmetric(pattern).direct(order) if symmetric else pattern.groups(order=order), nfev
+        return groups(pattern), nfev
 
 
 class Pointwise(_Plan):
@@ -424,6 +446,8 @@ def _with_bars(
             share = np.abs(1.0 - (other_steps / steps) ** plan.accuracy)
             truncation = np.where(share > 0.0, 2.0 * np.abs(value - other) / share, np.inf)
         error = truncation + _rule_of(plan.name, order, plan.accuracy).norm * eps * noise / steps**order
+    if groups is not None and groups.reverse is not None:
+        error = np.where(groups.reverse.exact, 2.0 * eps * np.abs(value), error)  # no difference was taken
     if groups is not None:
         value, error = groups.wrap(value), groups.wrap(error)
     return Result(value, error, step, nfev + first + second, status, plan.method)

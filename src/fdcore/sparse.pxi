@@ -133,12 +133,13 @@ cdef class Groups:
     cdef readonly object color
     cdef readonly object wrap    # makes the result of a vector of values
     cdef readonly object unwrap  # finds the vector of values in what a caller gives as out
+    cdef readonly object reverse  # completes these values for `wrap`: (x, args, values, out); or None
 
-    def __init__(self, m, rows, columns, color, int32_t colors, wrap, unwrap):
+    def __init__(self, m, rows, columns, color, int32_t colors, wrap, unwrap, reverse=None):
         """`rows` and `columns` are pairs (start, index); rows is None where values go in the order of columns."""
         group_start, group, entry_color = _empty(colors + 1, np.int32), _empty(len(columns[0]), np.int32), None
         self.m, self.n, self.nnz = m, len(columns[0]) - 1, len(columns[1])
-        self.color, self.wrap, self.unwrap = color, wrap, unwrap
+        self.color, self.wrap, self.unwrap, self.reverse = color, wrap, unwrap, reverse
         memset(&self.s, 0, sizeof(self.s))
         self.s.columns = _pattern(columns[0], columns[1], m)
         self.s.color = <const int32_t *>_int32(color)
@@ -160,7 +161,9 @@ cdef class Groups:
         return self.s.colors
 
     def entries(self):
-        """Row and column of each value."""
+        """Row and column of each value that `wrap` takes."""
+        if self.reverse is not None:
+            return self.reverse.row, self.reverse.column
         rows, columns = self.owners[:2]
         start, index = columns if rows is None else rows
         line = np.repeat(np.arange(len(start) - 1), np.diff(start))

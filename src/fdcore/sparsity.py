@@ -148,6 +148,20 @@ class Pattern:
         np.cumsum(np.bincount(i, minlength=m), out=start[1:])
         return cls((m, n), by_rows=(start, j.astype(np.int32)))
 
+    def entries(self) -> tuple[Indices, Indices]:
+        """Row and column of each stored entry, in the order of the values of `matrix`."""
+        start, index = self._given
+        line = np.repeat(np.arange(start.size - 1, dtype=np.int32), np.diff(start))
+        return (index, line) if self.is_by_columns else (line, index)
+
+    def part(self, entries: NDArray[Any]) -> Pattern:
+        """Give a pattern of some of the entries, in the same form; `entries` are increasing positions."""
+        start, index = self._given
+        kept = np.searchsorted(entries, start).astype(np.int32), index[entries]
+        if self.is_by_columns:
+            return Pattern(self.shape, by_columns=kept)
+        return Pattern(self.shape, by_rows=kept)
+
     def color(self, order: str = "best") -> tuple[Indices, int]:
         """Colours of the columns, and how many there are; see `color_columns`."""
         color, count, _ = pattern_color(*self.columns, self.shape[0], _order(order))
@@ -166,10 +180,17 @@ class Pattern:
         made.has_canonical_format = True
         return made
 
-    def groups(self, color: NDArray[Any] | None = None, order: str = "best") -> Groups:
+    def groups(
+        self,
+        color: NDArray[Any] | None = None,
+        order: str = "best",
+        shown: Pattern | None = None,
+        reverse: Callable[..., Any] | None = None,
+    ) -> Groups:
         """Prepare sparse Jacobians with these colours, or those of `order`.
 
-        The results of one such preparation share their index arrays, which are read-only.
+        The results of one such preparation share their index arrays, which are read-only. `reverse` makes of the values
+        of this pattern those of `shown`, which results look like.
         """
         m = self.shape[0]
         if color is None:
@@ -178,7 +199,7 @@ class Pattern:
             color = self._checked(color)
             count = int(color.max(initial=-1)) + 1
         by_rows = None if self.is_by_columns else self.rows
-        return Groups(m, by_rows, self.columns, color, count, *self.wrapper())
+        return Groups(m, by_rows, self.columns, color, count, *(shown or self).wrapper(), reverse)
 
     def wrapper(self) -> tuple[Callable[[Array], Any], Callable[[Any], Array]]:
         """Give functions that make a result of a vector of values, and find the values of an earlier one."""
@@ -235,9 +256,7 @@ class Symmetric:
     def _part(self, entries: NDArray[Any], color: Indices, count: int, values: Callable[[Array], Any]) -> Groups:
         """Groups for some of the entries; `values` makes the result of theirs."""
         n = self.pattern.shape[0]
-        start = np.zeros(n + 1, dtype=np.int32)
-        np.cumsum(np.bincount(self.row[entries], minlength=n), out=start[1:])
-        part = Pattern((n, n), by_rows=(start, self.pattern.rows[1][entries]))
+        part = Pattern((n, n), by_rows=self.pattern.rows).part(entries)
 
         def unwrap(out: Any) -> Array:
             raise ArgumentError(
