@@ -26,7 +26,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "_extras fdcore",
         "stencils tree",
         "selectors steps noise sparsity bidirectional callbacks",
-        "plan results",
+        "plan progress results",
         "curve differentiate directional implicit second",
         "check",
         "report",

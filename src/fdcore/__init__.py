@@ -47,6 +47,7 @@ from fdcore.errors import (
 from fdcore.fdcore import build_config
 from fdcore.implicit import implicit_jacobian
 from fdcore.plan import Gradient, Jacobian
+from fdcore.progress import Progress
 from fdcore.results import Finding, Result, Status
 from fdcore.second import Hessian, hessian, hvp
 from fdcore.sparsity import color_columns, detect_sparsity
@@ -90,6 +91,7 @@ __all__ = [
     "NonFiniteError",
     "Note",
     "Parameter",
+    "Progress",
     "Result",
     "ShapeError",
     "SignatureError",

@@ -30,6 +30,8 @@ cdef class Native:
     cdef fdc_func func
     cdef fdc_bridge bridge
     cdef readonly object owner
+    cdef fdc_counter counter
+    cdef object watcher             # called with the number of evaluations from time to time; or None
     cdef readonly str kind
     cdef readonly ptrdiff_t n
     cdef readonly ptrdiff_t m
@@ -63,6 +65,31 @@ cdef class Native:
         self.n = 1 if number < 2 else n
         self.m = 1 if number < 4 else m
         self.probed = False
+
+    def watched(self, watcher):
+        """The same callback, counted: while it runs, ``watcher(evaluations)`` is called every 50 ms."""
+        cdef Native other = Native.__new__(Native)
+        fdc_count(&other.counter, &self.func, &other.func)
+        other.owner, other.watcher = self, watcher
+        other.address, other.kind, other.n, other.m, other.probed = (
+            self.address, self.kind, self.n, self.m, self.probed
+        )
+        return other
+
+    @property
+    def counted(self):
+        """Evaluations so far, of what `watched` gave."""
+        return fdc_counted(&self.counter)
+
+    cdef int tell(self) noexcept:
+        """Call the watcher; -1, with its exception set, if it raises."""
+        cdef PyObject *result
+        cdef object count = fdc_counted(&self.counter)  # not a C number, which would pass for an address
+        result = call_raw(<PyObject *>self.watcher, <PyObject *>count, NULL)
+        if result == NULL:
+            return -1
+        Py_DECREF(<object>result)
+        return 0
 
     def __repr__(self):
         sizes = "".join(f", {name}={size}" for name, size in (("n", self.n), ("m", self.m)) if size >= 0)

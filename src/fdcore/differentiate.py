@@ -17,6 +17,7 @@ from fdcore.errors import ArgumentError, ShapeError
 from fdcore.fdcore import plain_gradient
 from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
+from fdcore.progress import with_progress
 from fdcore.results import Result, Status
 from fdcore.selectors import Choice, StepPolicy
 from fdcore.steps import sides
@@ -167,6 +168,7 @@ def gradient(
     budget: int | None = None,
     full_output: bool = False,
     out: Array | None = None,
+    progress: Any = None,
 ) -> Any:
     """Gradient of a scalar function, by finite differences.
 
@@ -207,6 +209,10 @@ def gradient(
         Return a `Result` with error bars; costs as many evaluations again, nothing more with "adaptive".
     out : ndarray, optional
         Array of x's shape, float64, that gets the result.
+    progress : True or callable, optional
+        Show how far it has come: a bar (tqdm's where that is installed) on stderr from half a second on, or
+        ``progress(done, total, info)`` ten times a second and at the end, with the evaluations done, those expected in
+        all (or None) and a `Progress`, which knows the rate and the time left. What the callback raises comes through.
 
     Returns
     -------
@@ -236,6 +242,8 @@ def gradient(
     >>> fd.gradient(lambda p: p["w"] @ p["w"] + 3 * p["b"], {"w": np.array([1.0, 2.0]), "b": 0.5})["w"].round(9)
     array([2., 4.])
     """
+    if progress is not None:
+        return with_progress(gradient, locals())
     if (
         type(f) in callbacks.PYTHON and method == "central" and accuracy is None and step is None and rel_step is None
         and abs_step is None and bounds is None and args is _NONE and kwargs is None and workers is None
@@ -319,6 +327,7 @@ def jacobian(
     vjp: Callable[..., Any] | None = None,
     full_output: bool = False,
     out: Array | None = None,
+    progress: Any = None,
 ) -> Any:
     """Jacobian of a vector function, by finite differences.
 
@@ -347,6 +356,8 @@ def jacobian(
         instead of n. Error bars of entries from `vjp` are those of exact values.
     out : (m, n) ndarray, optional
         float64 array that gets the result, in any memory order.
+    progress : True or callable, optional
+        As for `gradient`.
 
     Returns
     -------
@@ -368,6 +379,8 @@ def jacobian(
     array([[3., 2.],
            [4., 0.]])
     """
+    if progress is not None:
+        return with_progress(jacobian, locals())
     plan = Jacobian(
         f,
         method=method,

@@ -65,6 +65,8 @@ cdef class Engine:
             self.native = f
             self.problem.f = &self.native.func
             self.options.pool = _pool
+            if self.native.watcher is not None:
+                self.options.poll_ctx = <void *>self.native
             if jac:
                 self.m = self.native.m
             elif self.native.m > 1:

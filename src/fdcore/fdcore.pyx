@@ -67,7 +67,9 @@ include "sparse.pxi"
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 cdef int _poll(void *ctx) noexcept with gil:
-    """Signals, looked at from the calling thread; a KeyboardInterrupt stays set on it."""
+    """Signals, looked at from the calling thread, where the exception stays set; and whoever watches a callback."""
+    if ctx != NULL and (<Native>ctx).tell():
+        return -1
     return PyErr_CheckSignals()
 
 

@@ -75,6 +75,10 @@ cdef extern from "internal.h" nogil:
                                 unsigned char *) noexcept
     fdc_status fdc_bridge_init(fdc_bridge *, fdc_kind, void (*)() noexcept nogil, void *, uint32_t,
                                fdc_func *) noexcept
+    ctypedef struct fdc_counter:
+        ptrdiff_t done
+    void fdc_count(fdc_counter *, const fdc_func *, fdc_func *) noexcept
+    ptrdiff_t fdc_counted(const fdc_counter *) noexcept
     # From the public header, under their C names.
     void fdc_options_init(fdc_options *) noexcept
     fdc_status fdc_jacobian(const fdc_func *, ptrdiff_t, const double *, ptrdiff_t, double *, ptrdiff_t, ptrdiff_t,

@@ -36,7 +36,7 @@ _METHODS: dict[str, tuple[int, int, tuple[int, ...]]] = {
 _ALIASES = {"2-point": "forward", "3-point": "central", "cs": "complex"}
 
 
-def _rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
+def stencil_rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
     """Canonical name, kernel method and accuracy."""
     name = _ALIASES.get(method, method) if type(method) is str else str(method)
     if name == "complex":
@@ -140,7 +140,7 @@ class _Plan(Engine):
             raise ArgumentTypeError(f"args must be a tuple, what f gets after x, not {args!r}; for one, write (value,)")
         if kwargs is not None and not isinstance(kwargs, Mapping):
             raise ArgumentTypeError(f"kwargs must be a dict, what f gets after x, not {kwargs!r}")
-        name, number, order = _rule(method, accuracy)
+        name, number, order = stencil_rule(method, accuracy)
         given = settings(step, rel_step, abs_step, bounds)
         native = f if type(f) is Native else callbacks.recognise(f)
         mapper: Callable[..., Any] | None = None

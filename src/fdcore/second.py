@@ -16,6 +16,7 @@ from fdcore.differentiate import gradient
 from fdcore.directional import jvp, reach
 from fdcore.errors import ArgumentError, NonFiniteError, ShapeError
 from fdcore.plan import Jacobian, _Plan, floats_of
+from fdcore.progress import with_progress
 from fdcore.results import Result, Status
 from fdcore.sparsity import Symmetric, detect_sparsity
 from fdcore.stencils import central
@@ -138,6 +139,7 @@ def hessian(
     sparsity: Any = None,
     recovery: str = "direct",
     full_output: bool = False,
+    progress: Any = None,
 ) -> Any:
     """Hessian of a scalar function, from its values or from its gradient.
 
@@ -166,6 +168,8 @@ def hessian(
         but entries follow one from another, and errors add up along the way.
     full_output : bool, default False
         Return a `Result` with error bars; not with "substitution".
+    progress : True or callable, optional
+        As for `gradient`.
 
     Returns
     -------
@@ -195,6 +199,8 @@ def hessian(
     array([[4., 2.],
            [2., 0.]])
     """
+    if progress is not None:
+        return with_progress(hessian, locals())
     if sparsity is not None:
         options = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
         return _sparse(grad, as_vector(x), sparsity, recovery, full_output, options, (args, kwargs or {}), workers)

@@ -1,6 +1,8 @@
 /* test_workers.c - the perturbation loop on several threads: the same bits, the same errors, and an end when asked. */
 #include "probe.h"
 
+#include "internal.h"
+
 static const int worker_counts[] = {1, 2, 3, 7, 0, -2, INT32_MIN};
 enum { WORKER_COUNTS = sizeof worker_counts / sizeof *worker_counts };
 
@@ -165,6 +167,38 @@ static void test_a_poll_is_in_time_though_the_beginning_was_fast(void) {
     }
 }
 
+/* Counted from all threads, and otherwise the same. */
+static void test_a_counted_callback(void) {
+    double x[N], plain[N], counted[N];
+    fill_x(x);
+    fdc_pool *pool = fdc_pool_create(3);
+    for (int batched = 0; batched < 2; ++batched) {
+        probe seen = new_probe(x);
+        const fdc_func f = func_of(watched, FDC_REENTRANT | (batched ? FDC_BATCHED : 0), &seen);
+        fdc_options o = options_of(FDC_CENTRAL, 4);
+        o.pool = pool;
+        o.workers = 3;
+        CHECK_INT(fdc_gradient(&f, N, x, plain, &o, NULL), FDC_OK);
+        seen.rows = 0;
+        fdc_counter counter;
+        fdc_func watched_f;
+        fdc_count(&counter, &f, &watched_f);
+        CHECK_INT(watched_f.flags, f.flags);
+        CHECK(watched_f.update == NULL);
+        CHECK_INT(fdc_counted(&counter), 0);
+        CHECK_INT(fdc_gradient(&watched_f, N, x, counted, &o, NULL), FDC_OK);
+        CHECK_INT(fdc_counted(&counter), 4 * N);
+        CHECK_INT(seen.rows, 4 * N);
+        CHECK(memcmp(plain, counted, sizeof plain) == 0);
+        seen.fail_at = 3;
+        fdc_info info = {0};
+        CHECK_INT(fdc_gradient(&watched_f, N, x, counted, &o, &info), FDC_ERR_CALLBACK);
+        CHECK(batched ? info.column <= 3 : info.column == 3);
+        CHECK_INT(info.callback_status, 10);
+    }
+    fdc_pool_destroy(pool);
+}
+
 int main(void) {
     RUN(test_the_same_bits_for_any_number_of_workers);
     RUN(test_workers_run_at_once_if_the_callback_may);
@@ -173,5 +207,6 @@ int main(void) {
     RUN(test_a_callback_that_writes_is_found_out);
     RUN(test_a_poll_stops_a_long_run);
     RUN(test_a_poll_is_in_time_though_the_beginning_was_fast);
+    RUN(test_a_counted_callback);
     return check_summary();
 }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdcore.errors import ArgumentTypeError, ShapeError
+from fdcore.progress import Meter
 from fdcore.tree import Problem, Tree, as_numbers
 
 __all__ = ["DOUBLE", "Gradient", "Objective", "precision"]
@@ -37,11 +38,14 @@ class _Callable:
         self.args = tuple(args)
         self.kwargs = dict(kwargs)
         self.calls = 0
+        self.meter: Meter | None = None
         self.own_dtype = False
 
     def raw(self, vector: Vector) -> Any:
         """Call the function at `vector`, which it may keep: nobody else uses it afterwards."""
         self.calls += 1
+        if self.meter is not None:
+            self.meter.add()
         return self.function(self.tree.unflatten(vector, own_dtype=self.own_dtype), *self.args, **self.kwargs)
 
     def first(self, vector: Vector) -> Any:

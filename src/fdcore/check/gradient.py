@@ -20,6 +20,7 @@ from fdcore.check.projected import Projector, Search
 from fdcore.check.slope import COST
 from fdcore.check.verdict import GradientCheck, worst
 from fdcore.errors import ArgumentError
+from fdcore.progress import showing
 from fdcore.tree import Tree, flatten
 
 __all__ = ["check_gradient"]
@@ -45,6 +46,7 @@ def check_gradient(
     points: int = 1,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
+    progress: Any = None,
 ) -> GradientCheck:
     """Compare an analytic gradient with numeric derivatives of its function, and say which entries are wrong.
 
@@ -83,6 +85,9 @@ def check_gradient(
         on its point says which one it was.
     args, kwargs
         Further arguments of both functions.
+    progress : True or callable, optional
+        Show how far it has come, as in `gradient`. The total is an estimate entry by entry, and the budget along
+        directions, where few checks use all of it.
 
     Returns
     -------
@@ -139,6 +144,7 @@ def check_gradient(
                 "rtol": rtol,
                 "args": args,
                 "kwargs": kwargs,
+                "progress": progress,
             },
         )
     if not np.all(np.isfinite(vector)):
@@ -151,22 +157,21 @@ def check_gradient(
         mode = "elementwise" if affordable or sample is not None else "projected"
     objective = Objective(f, tree, args, kwargs or {})
     gradient = Gradient(grad, tree, args, kwargs or {})
-    found = preflight(objective, gradient, vector)
     comparison = Comparison(mode, rtol, chosen)
-    if math.isfinite(found.f0):
-        scales = Scales.of(tree, vector, found.analytic)
-        found.sizes = scales.x
-        prober = Prober(objective, vector, found.f0, scales, found.noise)
-        if mode == "elementwise":
-            _every_entry(prober, found, chosen, budget or 2**62, comparison)
-        else:
-            projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
-            _directions(projector, budget or PROJECTED, comparison)
-        aftermath(objective, gradient, vector, found)
-    check = collate(tree, vector, objective, gradient, found, comparison, seed)
-    if comparison.search is not None and _look_closer(tree, comparison, comparison.search):
-        check = collate(tree, vector, objective, gradient, found, comparison, seed)
-    return check
+    with showing(progress, "check", 8 * count if mode == "elementwise" else budget or PROJECTED) as meter:
+        objective.meter = meter
+        found = preflight(objective, gradient, vector)
+        if math.isfinite(found.f0):
+            scales = Scales.of(tree, vector, found.analytic)
+            found.sizes = scales.x
+            prober = Prober(objective, vector, found.f0, scales, found.noise)
+            if mode == "elementwise":
+                _every_entry(prober, found, chosen, budget or 2**62, comparison)
+            else:
+                projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
+                _directions(projector, budget or PROJECTED, comparison)
+            aftermath(objective, gradient, vector, found)
+    return collate(tree, vector, objective, gradient, found, comparison, seed)
 
 
 def _several(
@@ -229,6 +234,8 @@ def _every_entry(
             comparison.left_over = True
             break
         comparison.slopes[j] = prober.entry(j, float(found.analytic[j]), found.rounding.entry(j))
+        if prober.f.meter is not None:
+            prober.f.meter.total = prober.f.calls * len(indices) // len(comparison.slopes)
 
 
 def _look_closer(tree: Tree, comparison: Comparison, search: Search) -> bool:

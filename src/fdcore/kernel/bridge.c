@@ -2,8 +2,9 @@
  *
  * The forms are those that scipy.integrate, scipy.ndimage and numba users already have. The const that they lack is
  * restored by contract: fdcore finds out a callback that writes into x. */
-#include "internal.h"
+#include "compat.h"
 
+#include "internal.h"
 
 /* Each form ignores `count`: without FDC_BATCHED it is 1. */
 
@@ -106,4 +107,35 @@ fdc_status fdc_bridge_init(fdc_bridge *bridge, fdc_kind kind, void (*fn)(void), 
     func->eval = through(kind);
     func->ctx = bridge;
     return func->eval != NULL ? FDC_OK : FDC_ERR_ARGUMENT;
+}
+
+static int counting(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx)
+{
+    fdc_counter *counter = ctx;
+    fdc_atomic_fetch_add(&counter->done, count);
+    return counter->inner.eval(count, n, x, m, y, counter->inner.ctx);
+}
+
+static int counting_update(const fdc_update *update, double *change, void *ctx)
+{
+    fdc_counter *counter = ctx;
+    if (update->part == update->parts - 1) {
+        fdc_atomic_fetch_add(&counter->done, update->cols * update->points);
+    }
+    return counter->inner.update(update, change, counter->inner.ctx);
+}
+
+void fdc_count(fdc_counter *counter, const fdc_func *inner, fdc_func *func)
+{
+    counter->inner = *inner;
+    counter->done = 0;
+    *func = *inner;
+    func->eval = counting;
+    func->update = inner->update == NULL ? NULL : counting_update;
+    func->ctx = counter;
+}
+
+ptrdiff_t fdc_counted(const fdc_counter *counter)
+{
+    return fdc_atomic_load(&counter->done);
 }

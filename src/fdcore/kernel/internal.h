@@ -159,4 +159,14 @@ fdc_array_fn fdc_bridge_array(const fdc_func *func, void **user);
 typedef int (*fdc_vector_fn)(ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *user);
 fdc_vector_fn fdc_bridge_vector(const fdc_func *func, void **user);
 
+/* A callback that counts: how far a run has come, for whoever watches it (the poll function does). */
+typedef struct fdc_counter {
+    fdc_func inner;
+    ptrdiff_t done; /* atomic: evaluations; of a coordinate update, the points of the blocks that are through */
+} fdc_counter;
+
+/* Fills func so that it calls inner and counts; `counter` must stay where it is as long as func is used. */
+void fdc_count(fdc_counter *counter, const fdc_func *inner, fdc_func *func);
+ptrdiff_t fdc_counted(const fdc_counter *counter);
+
 #endif
