@@ -309,7 +309,7 @@ def _expected(what: str, x: Any, options: dict[str, Any]) -> int | None:
         columns = n
         if options.get("sparsity") is not None:
             pattern = options["sparsity"]
-            if isinstance(pattern, str):
+            if isinstance(pattern, str) or options.get("vjp") is not None:
                 return None
             if not (isinstance(pattern, tuple) and len(pattern) == 2):
                 # The colours that jacobian would give, so that they are found once.
