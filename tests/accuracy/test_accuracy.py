@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("mpmath", reason="exact derivatives need mpmath")
 pytest.importorskip("scipy", reason="the corpus has Bessel functions from SciPy")
 
 from . import score

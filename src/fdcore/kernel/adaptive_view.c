@@ -156,13 +156,14 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
      * is in the bar already, and this probe would amplify it. */
     const double q_outer = outer / w->outer_product, q_inner = inner / w->inner_product;
     const double allowed = rounding * w->inner_gain / fabs(w->inner_product);
-    const double caution = w == &fdc_window_central ? 1.2 : 12.0; /* one-sided windows mostly end at a singularity */
+    const double caution = w == &fdc_window_central ? 1.0 : 12.0; /* one-sided windows mostly end at a singularity */
     const double q = max2(fabs(q_outer), fabs(q_inner) - allowed);
-    const double bar_six = caution * fabs(w->product_slope) * q + w->sum * rounding;
+    /* All seven errors at their largest and of the worst sign are not to be expected. */
+    const double bar_six = caution * fabs(w->product_slope) * q + 0.9 * w->sum * rounding;
     /* Degree eight: the same with q(0) read off the probes. */
     const double t = w->at[INNER] / (w->at[INNER] - w->at[OUTER]);
     const double q_zero = q_inner + (q_outer - q_inner) * t;
-    const double bar_eight = caution * fabs(w->product_slope * (q_outer - q_inner)) + w->sum_all * rounding;
+    const double bar_eight = 1.2 * caution * fabs(w->product_slope * (q_outer - q_inner)) + w->sum_all * rounding;
     if (bar_six <= bar_eight || hollow) {
         v->value = slope / h;
         v->bar = bar_six / h;
@@ -172,9 +173,9 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
     }
     v->rounding = known;
 
-    /* f may round its argument: half an ulp of x moves f' by as much as f'' says. */
+    /* f may round its argument: half an ulp of x, which is half of this or more, moves f' by as much as f'' says. */
     v->curve = fabs(y[middle + 1] - 2.0 * y[middle] + y[middle - 1]);
-    v->bar += precision * (fabs(x) / h) * (v->curve / h);
+    v->bar += 0.75 * precision * (fabs(x) / h) * (v->curve / h);
 
     if (flat)
         v->what = FLAT;
