@@ -1,7 +1,7 @@
 """For test suites: an assertion whose failure is the report, and functions whose derivatives are known.
 
-With pytest, the fixture ``assert_gradient`` does the same and, with ``--fdcore-html=FOLDER``, also writes the HTML
-report of each failing check to a folder.
+With pytest, the fixture ``assert_gradient`` is the same function, and ``--fdcore-reports=FOLDER`` keeps the HTML report
+of each failing check, whoever raised it.
 """
 
 from __future__ import annotations

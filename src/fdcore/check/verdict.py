@@ -154,7 +154,7 @@ class Diagnosis:
     confidence: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientCheck:
     """Outcome of a gradient check. True in a condition if, and only if, the gradient agrees.
 
@@ -201,13 +201,17 @@ class GradientCheck:
     seed: int
     size: int
     relative_errors: Mapping[str, float]
-    columns: Mapping[str, Any] = field(repr=False, compare=False)
+    columns: Mapping[str, Any] = field(compare=False)
 
     # The reports are made by the room above, which enters them here when it is imported.
     forms: ClassVar[dict[str, Callable[[GradientCheck], Any]]] = {}
 
     def __bool__(self) -> bool:
         return self.verdict == AGREES
+
+    def __repr__(self) -> str:
+        # One line, for the many places that show it unasked, such as a failing `assert check`.
+        return f"<GradientCheck {self.verdict}: {self.reason}>"
 
     def __str__(self) -> str:
         return str(self.forms["text"](self))
@@ -241,6 +245,7 @@ class GradientCheck:
         GradientCheck
             Itself otherwise; "cannot tell" does not raise.
         """
+        __tracebackhide__ = True
         if self.verdict == WRONG:
             raise WrongGradientError(self)
         return self
