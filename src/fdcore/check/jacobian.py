@@ -366,7 +366,7 @@ def check_jvp(
             unit = np.zeros(tree.size)
             unit[j] = 1.0
             columns[:, j] = _real(jvp(tree.unflatten(vector.copy()), tree.unflatten(unit)), "jvp").reshape(-1)
-        parts = [columns[:, leaf.start : leaf.stop].reshape(*outputs.shape, *leaf.shape) for leaf in tree.leaves]
+        parts = [columns[:, leaf.start : leaf.stop].reshape((*outputs.shape, *leaf.shape)) for leaf in tree.leaves]
         given: Any = columns if tree.is_array else tree.assemble(parts)
         return worst(
             [check_jacobian(f, given, x, mode="elementwise", budget=budget, seed=seed, args=args, kwargs=kwargs)], notes
@@ -505,18 +505,25 @@ def _adjoint(
 
 
 def _linear(product: Callable[..., Any], x: Vector, tree: Tree, shape: tuple[int, ...] | None, seed: int) -> list[Note]:
-    """A product with a vector must be linear in it."""
+    """A product with a vector must be linear in it, as far as it is the same each time and has digits."""
+    unit = DOUBLE
 
     def apply(v: Vector) -> Vector:
+        nonlocal unit
         if shape is None:
-            return _real(product(tree.unflatten(x.copy()), tree.unflatten(v.copy())), "jvp").reshape(-1) * 1.0
-        return tree.collect(product(tree.unflatten(x.copy()), v.reshape(shape).copy()))[0]
+            raw = product(tree.unflatten(x.copy()), tree.unflatten(v.copy()))
+            unit = max(unit, precision(raw))
+            return _real(raw, "jvp").reshape(-1) * 1.0
+        raw = product(tree.unflatten(x.copy()), v.reshape(shape).copy())
+        unit = max([unit, *(precision(part) for part in tree.pick(raw))])
+        return tree.collect(raw)[0]
 
     size = x.size if shape is None else math.prod(shape)
     a, b = _weights(size, seed, 2), _weights(size, seed, 3)
-    one, two, both = apply(a), apply(b), apply(2.0 * a - 3.0 * b)
+    one, again, two, both = apply(a), apply(a), apply(b), apply(2.0 * a - 3.0 * b)
     apart = np.abs(both - (2.0 * one - 3.0 * two))
+    varies = float(np.max(np.abs(one - again), initial=0.0))
     scale = rms(one) + rms(two) + rms(both)
-    if not np.any(apart > 1e-4 * scale):
+    if not np.any(apart > max(1e-4, 100.0 * unit) * scale + 20.0 * varies):
         return []
     return [Note("not-linear", "the product is not linear in the vector: it must not depend on it in any other way")]
