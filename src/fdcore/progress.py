@@ -40,6 +40,8 @@ class Progress:
         Evaluations expected in all; None where that is not known. An estimate for adaptive steps and for checks.
     elapsed : float
         Seconds since the beginning.
+    unit : str
+        What is counted, if not evaluations.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Progress:
     done: int
     total: int | None
     elapsed: float
+    unit: str = "evaluations"
 
     @property
     def rate(self) -> float:
@@ -66,9 +69,9 @@ class Progress:
         return max(0, self.total - self.done) / self.rate
 
     def __str__(self) -> str:
-        text = f"{self.what}: {self.done} evaluations"
+        text = f"{self.what}: {self.done} {self.unit}"
         if self.total:
-            text = f"{self.what}: {self.done} of {self.total} evaluations ({100 * self.done // self.total} %)"
+            text = f"{self.what}: {self.done} of {self.total} {self.unit} ({100 * self.done // self.total} %)"
         text += f", {self.rate:.3g}/s"
         return text if self.remaining is None else f"{text}, {_duration(self.remaining)} left"
 
@@ -97,14 +100,15 @@ class Meter:
     progress : True or callable
     what : str
     total : int or None
+    unit : str
     """
 
-    def __init__(self, progress: Any, what: str, total: int | None) -> None:
+    def __init__(self, progress: Any, what: str, total: int | None, unit: str = "evaluations") -> None:
         if progress is not True and not callable(progress):
             raise ArgumentTypeError(
                 f"progress must be True or a function progress(done, total, info), not {progress!r}"
             )
-        self.what, self.total = what, total
+        self.what, self.total, self.unit = what, total, unit
         self.done = 0
         self._bar = _bar() if progress is True else None
         self._callback: Any = self._bar or progress
@@ -129,7 +133,7 @@ class Meter:
         self._told = True
         total = None if self.total is None else max(self.total, self.done)
         try:
-            self._callback(self.done, total, Progress(self.what, self.done, total, now - self._start))
+            self._callback(self.done, total, Progress(self.what, self.done, total, now - self._start, self.unit))
         except BaseException as error:
             raise _Stopped(error) from error
 
@@ -158,7 +162,9 @@ class _Tqdm:
     def __call__(self, done: int, total: int | None, info: Progress) -> None:
         if self._bar is None:
             make = _extras.require("tqdm", extra="progress", feature="progress bars").tqdm
-            self._bar = make(desc=info.what, unit="eval", total=total, file=sys.stderr, mininterval=0.0, smoothing=0.0)
+            self._bar = make(
+                desc=info.what, unit=" " + info.unit, total=total, file=sys.stderr, mininterval=0.0, smoothing=0.0
+            )
             self._bar.start_t -= info.elapsed  # it began before it was shown
             self._bar.last_print_t = self._bar.start_t
         self._bar.total = total
@@ -193,12 +199,12 @@ class _Lines:
 
 
 @contextmanager
-def showing(progress: Any, what: str, total: int | None = None) -> Iterator[Meter | None]:
+def showing(progress: Any, what: str, total: int | None = None, unit: str = "evaluations") -> Iterator[Meter | None]:
     """A meter for the time being; None where no progress is asked for."""
     if progress is None or progress is False:
         yield None
         return
-    meter = Meter(progress, what, total)
+    meter = Meter(progress, what, total, unit)
     finished = False
     try:
         yield meter

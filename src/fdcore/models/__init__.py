@@ -7,9 +7,10 @@ model.gradient, params)`` evaluate the loss without Python and without the GIL.
 
 from __future__ import annotations
 
+from fdcore.models._descend import Descent, descend
 from fdcore.models.linear import LinearRegression
 from fdcore.models.logistic import LogisticRegression
 from fdcore.models.mlp import MLP
 from fdcore.models.softmax import SoftmaxRegression
 
-__all__ = ["MLP", "LinearRegression", "LogisticRegression", "SoftmaxRegression"]
+__all__ = ["MLP", "Descent", "LinearRegression", "LogisticRegression", "SoftmaxRegression", "descend"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ class Model:
     """
 
     _blocks: tuple[Block, ...]
+    _X: Array
+    _by_row: tuple[str, ...] = ("_X", "_y")
     _native: Native | None = None
 
     @property
@@ -64,6 +67,40 @@ class Model:
     def layout(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Name and shape of each parameter array, in the order of the flat vector."""
         return tuple((block.name, block.shape) for block in self._blocks)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the data."""
+        return len(self._X)
+
+    def batch(self, rows: npt.ArrayLike) -> Self:
+        """Make the same model of some of the rows: its loss is their mean, and the whole penalty.
+
+        Parameters
+        ----------
+        rows : array_like of int
+            Which rows; one may come twice.
+
+        Returns
+        -------
+        model
+            With copies of the rows.
+
+        Examples
+        --------
+        >>> from fdcore.models import LinearRegression
+        >>> model = LinearRegression([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
+        >>> model([0.0, 0.0]), model.batch([0, 2])([0.0, 0.0])
+        (11.66666666..., 13.0)
+        """
+        index = np.asarray(rows)
+        if index.ndim != 1 or index.size == 0 or index.dtype.kind not in "iu":
+            raise ArgumentError(f"rows must be a list of at least one row number, not {rows!r}")
+        part = copy.copy(self)
+        part._native = None
+        for name in self._by_row:
+            setattr(part, name, getattr(self, name)[index])
+        return part
 
     def flatten(self, params: Params) -> Array:
         """Parameters as the flat vector.

@@ -79,6 +79,8 @@ class Network(Model):
     l2 : float
     """
 
+    _by_row = ("_X", "_Y")
+
     def __init__(
         self,
         X: Array,
