@@ -101,7 +101,7 @@ def descend(
     >>> full.final.round(3), bool(full.losses[-1] < 1e-9)
     (array([1., 2.]), True)
     >>> mini = fd.models.descend(model, np.zeros(2), rate=0.05, steps=400, batch=2, seed=1)
-    >>> mini.epochs[-1], mini.final.round(2)
+    >>> float(mini.epochs[-1]), mini.final.round(2)
     (200.0, array([1., 2.]))
     """
     if not 0.0 < rate < np.inf:
