@@ -1,6 +1,7 @@
-"""Drop-in replacements for the gradient checks of other packages: their signatures, fdcore's judgement.
+"""Drop-in replacements for other packages' functions: their signatures, fdcore's derivatives and judgement.
 
-`fdcore.compat.scipy` for SciPy's derivatives and its check, `fdcore.compat.torch.gradcheck` and ``gradgradcheck``,
+`fdcore.compat.scipy` for ``scipy.optimize``'s finite differences and ``scipy.differentiate``, `fdcore.compat.jacobi`;
+and the checks `fdcore.compat.scipy.check_grad`, `fdcore.compat.torch.gradcheck` and ``gradgradcheck``,
 `fdcore.compat.jax.check_grads`, `fdcore.compat.autograd.check_grads`, `fdcore.compat.pyadjoint.taylor_test`. Tolerances
-are accepted and not used: the error bars decide.
+of checks are accepted and not used: the error bars decide.
 """

@@ -95,6 +95,7 @@ def derivative(
     x: ArrayLike,
     *,
     args: Any = (),
+    kwargs: Mapping[str, ArrayLike] | None = None,
     tolerances: Mapping[str, float] | None = None,
     maxiter: int = 10,
     order: int = 8,
@@ -109,8 +110,8 @@ def derivative(
     Parameters
     ----------
     f : callable
-        ``f(x, *args)`` for arrays of any shape, elementwise.
-    x, step_direction, initial_step, *args : array_like
+        ``f(x, *args, **kwargs)`` for arrays of any shape, elementwise.
+    x, step_direction, initial_step, *args, **kwargs : array_like
         Broadcast against one another. Steps are absolute; the direction is 0 for central differences, negative or
         positive for points on one side. A single array may be given for `args`.
     tolerances : dict of float, optional
@@ -157,12 +158,15 @@ def derivative(
     if point.dtype.kind not in "fiub":
         raise ArgumentError("Abscissae and function output must be real numbers.")
     dtype = point.dtype if point.dtype.kind == "f" else np.dtype(np.float64)
-    others = [np.asarray(a) for a in (args if isinstance(args, (tuple, list)) else (args,))]
+    given = args if isinstance(args, (tuple, list)) else (args,)
+    names = tuple(kwargs or {})
+    call = f if not names else _named(f, names)
+    others = [np.asarray(a) for a in (*given, *(kwargs or {}).values())]
     settings = [np.asarray(a, dtype=np.float64) for a in (initial_step, step_direction)]
     point, step, direction, *others = (
         np.array(a) for a in np.broadcast_arrays(point.astype(dtype), *settings, *others)
     )
-    first = np.asarray(f(point.copy(), *(a.copy() for a in others)))
+    first = np.asarray(call(point.copy(), *(a.copy() for a in others)))
     if first.dtype.kind not in "fiub":
         raise ArgumentError("Abscissae and function output must be real numbers.")
     if not preserve_shape and first.shape != point.shape:
@@ -172,8 +176,17 @@ def derivative(
         )
     if first.dtype.kind == "f":
         dtype = np.promote_types(dtype, first.dtype)
-    run = _Run(f, rules, point.astype(dtype), first.astype(dtype), step, direction, others, bool(preserve_shape))
+    run = _Run(call, rules, point.astype(dtype), first.astype(dtype), step, direction, others, bool(preserve_shape))
     return run.finish(callback)
+
+
+def _named(f: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """F with its last arguments by name."""
+
+    def call(*values: Any) -> Any:
+        return f(*values[: -len(names)], **dict(zip(names, values[-len(names) :], strict=True)))
+
+    return call
 
 
 class _Run:
@@ -184,7 +197,8 @@ class _Run:
         direction: NDArray[Any], args: list[NDArray[Any]], whole: bool,
     ) -> None:  # fmt: skip
         self.f, self.rules, self.whole, self.shape = f, rules, whole, f0.shape
-        dtype = x.dtype
+        # Points are of x's type; what is made of the values is not rounded to that before the end.
+        self.dtype, work = x.dtype, np.promote_types(x.dtype, np.float64)
         # What f returns beyond the dimensions of x are components; it gets their one x.
         self.extra = f0.ndim - x.ndim if whole else 0
         if self.extra < 0:
@@ -194,21 +208,21 @@ class _Run:
             full = np.broadcast_to(a, self.shape)
             return np.array(full if whole else full.reshape(-1))
 
-        self.x, self.f0, self.args = rows(x), rows(f0), args if whole else [rows(a) for a in args]
+        self.x, self.f0, self.args = rows(x), rows(f0).astype(work), args if whole else [rows(a) for a in args]
         h, side = rows(step), rows(direction)
         central = side == 0
         with np.errstate(invalid="ignore"):
             self.h = np.where(h >= 0, h, np.nan) * np.where(central, 1.0, np.sign(side))
         # The second point of a pair is on the other side, or between this one and the next.
         self.second = np.where(central, -1.0, rules.factor**-0.5 if rules.factor else np.nan)
-        self.central, self.weights = central, rules.weights(central, dtype)
-        self.quotients = np.zeros((*self.x.shape, rules.pairs, 2), dtype)
+        self.central, self.weights = central, rules.weights(central, work)
+        self.quotients = np.zeros((*self.x.shape, rules.pairs, 2), work)
         self.rounding = self.quotients.copy()  # what the rounding of f's values makes of each
-        self.df, self.error = np.full_like(self.x, np.nan), np.full_like(self.x, np.nan)
+        self.df, self.error = np.full_like(self.f0, np.nan), np.full_like(self.f0, np.nan)
         self.apart = self.error.copy()
         self.status = np.full(self.x.shape, _RUNNING, dtype=np.int32)
         self.nit, self.nfev = np.zeros_like(self.status), np.ones_like(self.status)
-        eps = np.finfo(dtype)
+        eps = np.finfo(self.dtype)
         self.atol = float(eps.smallest_normal) if rules.atol is None else rules.atol
         self.rtol = float(eps.eps) ** 0.5 if rules.rtol is None else rules.rtol
         self.eps = float(eps.eps)
@@ -227,16 +241,16 @@ class _Run:
 
     def improve(self, number: int, running: NDArray[np.bool_]) -> None:
         """Evaluate f at new points, one call for all, and judge what comes of it."""
-        rules, dtype = self.rules, self.x.dtype
+        rules = self.rules
         rows: Any = Ellipsis if self.whole else running
         k = np.arange(rules.pairs) if number == 0 else np.array([rules.pairs + number - 1])
         with np.errstate(all="ignore"):
             reach = self.h[rows][..., None] * rules.factor ** (-1.0 * k)
             reach = np.stack([reach, reach * self.second[rows][..., None]], axis=-1)
-            points = self.x[rows][..., None, None] + reach.astype(dtype)
+            points = self.x[rows][..., None, None] + reach.astype(self.dtype)
         values = self.evaluate(points, rows)  # whose warnings are the caller's business
         with np.errstate(all="ignore"):
-            moved = points - self.x[rows][..., None, None]
+            moved = (points - self.x[rows][..., None, None]).astype(values.dtype)
             f0 = self.f0[rows][..., None, None]
             central = self.central[rows][..., None, None]
             # A central pair gives one quotient.
@@ -244,7 +258,7 @@ class _Run:
             span = np.where(central, moved - moved[..., ::-1], moved)
             quotient = (values - other) / span
             floor = self.eps * ((np.abs(values) + np.abs(other)) / (2.0 * np.abs(span)) + np.abs(quotient))
-            new = quotient, floor.astype(dtype)
+            new = quotient, floor
             for kept, added in zip((self.quotients, self.rounding), new, strict=True):
                 kept[rows] = np.concatenate([kept[rows][..., k.size :, :], added], axis=-2)
             weights, last, before = self.weights[rows], self.df[rows], self.apart[rows]
@@ -270,13 +284,13 @@ class _Run:
         values = np.asarray(self.f(given, *(a[rows][..., None] for a in self.args)))
         if values.shape != flat.shape:
             raise ShapeError(f"`f` returned an array of shape {values.shape} where {flat.shape} was expected.")
-        return values.astype(points.dtype, copy=False).reshape(points.shape)
+        return values.astype(self.f0.dtype, copy=False).reshape(points.shape)
 
     def result(self) -> RichResult:
         """What has been reached, in the shape of f(x)."""
         fields = {
-            "success": self.status == _CONVERGED, "status": self.status, "df": self.df, "error": self.error,
-            "nit": self.nit, "nfev": self.nfev, "x": self.x,
+            "success": self.status == _CONVERGED, "status": self.status, "df": self.df.astype(self.dtype),
+            "error": self.error.astype(self.dtype), "nit": self.nit, "nfev": self.nfev, "x": self.x,
         }  # fmt: skip
         return RichResult({name: array.reshape(self.shape).copy()[()] for name, array in fields.items()})
 

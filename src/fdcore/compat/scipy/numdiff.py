@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fdcore import callbacks
 from fdcore._extras import require
-from fdcore.directional import reach
 from fdcore.errors import ArgumentError, BoundsError, NonFiniteError, ShapeError
 from fdcore.fdcore import Native
 from fdcore.plan import Jacobian
@@ -106,7 +105,7 @@ def approx_derivative(
     Returns
     -------
     J : (m, n) ndarray, csr_array, csr_matrix or LinearOperator
-        (n,) if dense and m is 1.
+        (n,) if dense and m is 1. Of the type that x0 and the values of `fun` promote to, float64 for integers.
     info : dict
         With `full_output`: ``nfev``, how often `fun` was evaluated here; with "adaptive" also ``error`` and ``status``
         (a `Finding` for each entry), of J's shape.
@@ -180,7 +179,7 @@ def approx_derivative(
                 (lb, ub), mapper, rel_step is None and abs_step is None,
             )  # fmt: skip
     info["nfev"] = nfev + (not given)
-    jac = jac if sparsity is not None else _squeezed(jac)
+    jac = (jac if sparsity is not None else _squeezed(jac)).astype(_precision(x, value), copy=False)
     return (jac, info) if full_output else jac
 
 
@@ -322,6 +321,10 @@ def _value(f: Any, x: NDArray[Any]) -> Any:
     return value
 
 
+def _precision(*arrays: NDArray[Any]) -> np.dtype[Any]:
+    return np.result_type(*(a.dtype if a.dtype.kind == "f" else np.float64 for a in arrays))
+
+
 def _squeezed(jac: NDArray[Any]) -> NDArray[Any]:
     return jac[0] if jac.shape[0] == 1 else jac
 
@@ -453,7 +456,7 @@ def _with_gaps(f: Any, method: str, x: Array, f0: Array, h: Array, one_sided: ND
 
 
 def _operator(f: Any, x: NDArray[Any], value: NDArray[Any], method: str, rel_step: Any) -> Any:
-    """Give the Jacobian as an operator; `rel_step` is for the component that moves most along p, on its own scale."""
+    """Give the Jacobian as an operator; each component moves on its own scale, by `rel_step` in all."""
     if method == "adaptive":
         raise ArgumentError("as_linear_operator goes with the methods '2-point', '3-point' and 'cs'")
     linalg = require("scipy.sparse.linalg", extra="sparse", feature="as_linear_operator")
@@ -464,7 +467,7 @@ def _operator(f: Any, x: NDArray[Any], value: NDArray[Any], method: str, rel_ste
 
     def matvec(p: Array) -> Array:
         direction = np.ravel(p).astype(np.float64)
-        size = reach(point, direction)
+        size = float(np.linalg.norm(direction / np.maximum(1.0, np.abs(point))))
         if size == 0.0:
             return np.zeros(f0.size)
         plan = Jacobian(lambda t: f(point + (t[0] / size) * direction), method=method, abs_step=step)
@@ -487,14 +490,15 @@ def _eps_for_method(x0_dtype: DTypeLike, f0_dtype: DTypeLike, method: str) -> fl
 
 
 def _compute_absolute_step(rel_step: Any, x0: Any, f0: Any, method: str) -> Any:
-    """Give signed steps ``rel_step * x0``, or the default ones where those vanish or are not given."""
+    """Give signed steps ``rel_step * x0``, or the default ones where those vanish or are not given, of x0's type."""
     x0 = np.asarray(x0)
+    dtype = x0.dtype if x0.dtype.kind == "f" else np.dtype(np.float64)
     sign = np.where(x0 >= 0, 1.0, -1.0)
     default = _eps_for_method(x0.dtype, np.asarray(f0).dtype, method) * sign * np.maximum(1.0, np.abs(x0))
     if rel_step is None:
-        return default
-    step = np.asarray(rel_step) * sign * np.abs(x0)
-    return np.where((x0 + step) - x0 == 0, default, step)
+        return default.astype(dtype)
+    step = (np.asarray(rel_step) * sign * np.abs(x0)).astype(dtype)
+    return np.where((x0 + step) - x0 == 0, default, step).astype(dtype)
 
 
 def _prepare_bounds(bounds: Any, x0: NDArray[Any]) -> tuple[Array, Array]:
