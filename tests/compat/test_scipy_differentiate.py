@@ -22,7 +22,8 @@ def test_the_same_iteration_as_scipys():
                 reference = theirs(f, x, order=order, step_direction=direction, **options)
                 alike = (own.nit == reference.nit) & (own.status == reference.status)
                 assert_array_equal(own.nfev, 1 + 2 * ((order + 1) // 2) + 2 * (own.nit - 1))
-                assert_allclose(own.df, reference.df, rtol=1e-4, atol=1e-4)
+                last = reference.status != -1  # where the error grew, fdcore gives the best estimate, not the last
+                assert_allclose(own.df[last], reference.df[last], rtol=1e-4, atol=1e-4)
                 both = alike & (own.status == 0)
                 assert_allclose(own.df[both], reference.df[both], rtol=1e-7, atol=1e-9)
                 same, total = same + alike.sum(), total + x.size
@@ -36,6 +37,16 @@ def test_the_error_has_the_floor_that_rounding_sets(f, slope):
     result = derivative(f, x, tolerances={"rtol": 1e-15})
     assert np.mean(np.abs(result.df - slope(x)) <= result.error) == 1.0
     assert np.median(result.error / np.abs(slope(x))) < 1e-11
+    assert np.max(np.abs(result.df / slope(x) - 1)) < 1e-11
+
+
+def test_half_precision_stops_before_rounding_takes_over():
+    x = np.linspace(0.3, 2.0, 8).astype("float16")
+    for direction in (-1, 0, 1):
+        result = derivative(np.exp, x, order=4, step_direction=direction)
+        assert result.df.dtype == "float16"
+        assert_allclose(result.df, np.exp(x), rtol=0.1)
+        assert np.all(np.abs(result.df - np.exp(x)) <= result.error)
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])

@@ -159,6 +159,16 @@ def test_f_gets_the_type_of_x(dtype, method):
     assert_allclose(jac, np.diag(np.cos(x.astype(float))), atol=4 * eps ** (1 / 2 if method == "2-point" else 2 / 3))
 
 
+@pytest.mark.parametrize("arguments", [(), (1.0,)])
+def test_the_step_allows_for_the_precision_of_the_values(arguments):
+    x = np.array([0.5, 1.0])
+    jac = approx_derivative(lambda x, c=1.0: np.float32(np.sum(c * np.sin(x))), x, args=arguments)
+    assert_allclose(jac, np.cos(x), atol=1e-4)
+    assert jac.dtype == np.float64
+    jac = approx_derivative(lambda x, c=1.0: np.float32(np.sum(c * np.sin(x))), x.astype("float16"), args=arguments)
+    assert jac.dtype == np.float32
+
+
 def test_native_callbacks_run_natively():
     numba = pytest.importorskip("numba")
     from numba import types

@@ -16,7 +16,7 @@ __all__ = ["RichResult", "derivative", "hessian", "jacobian"]
 
 _CONVERGED, _INCREASED, _UNFINISHED, _NONFINITE, _STOPPED, _RUNNING = 0, -1, -2, -3, -4, 1
 
-# An error estimate that is so many times the one before it says that rounding has taken over.
+# An error that is so many times the one before it, or the least, says that rounding has taken over.
 _WORSE = 10.0
 
 
@@ -131,7 +131,7 @@ def derivative(
     RichResult
         Arrays, or numbers, ``df``, ``error``, ``status`` (0 converged, -1 error grew, -2 `maxiter`, -3 not finite,
         -4 stopped by `callback`), ``success``, ``nit``, ``nfev`` and ``x``. ``error`` is the difference of the last two
-        estimates and what the rounding of f's values can do.
+        estimates and what the rounding of f's values can do. Where it grew, both are the best there were.
 
     Notes
     -----
@@ -220,6 +220,7 @@ class _Run:
         self.rounding = self.quotients.copy()  # what the rounding of f's values makes of each
         self.df, self.error = np.full_like(self.f0, np.nan), np.full_like(self.f0, np.nan)
         self.apart = self.error.copy()
+        self.best, self.least = self.df.copy(), np.full_like(self.f0, np.inf)
         self.status = np.full(self.x.shape, _RUNNING, dtype=np.int32)
         self.nit, self.nfev = np.zeros_like(self.status), np.ones_like(self.status)
         eps = np.finfo(self.dtype)
@@ -265,15 +266,21 @@ class _Run:
             df = np.sum(weights * self.quotients[rows], axis=(-1, -2))
             apart = np.abs(df - last)
             noise = np.sum(np.abs(weights) * self.rounding[rows], axis=(-1, -2))
+            error, least = apart + noise, self.least[rows]
             status = np.full(df.shape, _RUNNING, dtype=np.int32)
-            status[apart > _WORSE * before] = _INCREASED
+            status[(apart > _WORSE * before) | (noise > _WORSE * least)] = _INCREASED
             status[~np.isfinite(df)] = _NONFINITE
             status[apart < self.atol + self.rtol * np.abs(df)] = _CONVERGED
+            best = np.where(error < least, df, self.best[rows])
+            least = np.fmin(error, least)
+        # Where the error grew, the best there was is better than the last.
+        grew = status == _INCREASED
         # Elements that are done keep what they have.
         now = running[rows]
         for array, fresh in (
-            (self.df, df), (self.apart, apart), (self.error, apart + noise), (self.status, status),
-            (self.nit, self.nit[rows] + 1), (self.nfev, self.nfev[rows] + 2 * k.size),
+            (self.df, np.where(grew, best, df)), (self.error, np.where(grew, least, error)), (self.apart, apart),
+            (self.best, best), (self.least, least), (self.status, status), (self.nit, self.nit[rows] + 1),
+            (self.nfev, self.nfev[rows] + 2 * k.size),
         ):  # fmt: skip
             array[running] = fresh[now]
 

@@ -36,10 +36,14 @@ class _Function:
     def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], dtype: Any) -> None:
         self.fun, self.args, self.kwargs, self.dtype = fun, tuple(args), dict(kwargs), dtype
 
-    def __call__(self, x: Any) -> Any:
+    def own(self, x: Any) -> Any:
+        """Evaluate it, whatever type its values have."""
         # Complex steps are taken in double precision, as in SciPy.
         point = x if x.dtype.kind == "c" else x.astype(self.dtype, copy=False)
-        values = self.fun(point, *self.args, **self.kwargs)
+        return self.fun(point, *self.args, **self.kwargs)
+
+    def __call__(self, x: Any) -> Any:
+        values = self.own(x)
         dtype = getattr(values, "dtype", None)
         # The step allows for low precision already; the plan need not find out.
         return values.astype(np.float64) if dtype is not None and dtype.kind == "f" and dtype.itemsize < 8 else values
@@ -313,7 +317,7 @@ def _structure(A: Any) -> Pattern:
 def _value(f: Any, x: NDArray[Any]) -> Any:
     """Evaluate f at x, with a copy of it, since f may keep what it gets."""
     if not isinstance(f, Native):
-        return f(x.copy())
+        return f.own(x.copy()) if isinstance(f, _Function) else f(x.copy())
     if f.probed:
         return f(x.astype(np.float64))
     value = callbacks.probe(f, x.astype(np.float64))
