@@ -258,7 +258,9 @@ class _Run:
             other = np.where(central, values[..., ::-1], f0)
             span = np.where(central, moved - moved[..., ::-1], moved)
             quotient = (values - other) / span
-            floor = self.eps * ((np.abs(values) + np.abs(other)) / (2.0 * np.abs(span)) + np.abs(quotient))
+            # A unit in the last place of each value, and what f makes of one of x.
+            rounded = (np.abs(values) + np.abs(other)) / 2.0 + np.abs(self.x[rows][..., None, None] * quotient)
+            floor = self.eps * (rounded / np.abs(span) + np.abs(quotient))
             new = quotient, floor
             for kept, added in zip((self.quotients, self.rounding), new, strict=True):
                 kept[rows] = np.concatenate([kept[rows][..., k.size :, :], added], axis=-2)
