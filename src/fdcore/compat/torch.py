@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -201,10 +202,9 @@ def _differentiable(torch: Any, value: Any) -> bool:
 def _vmap(torch: Any) -> Any:
     """The vmap that gradcheck itself uses, which takes dual tensors; the public one where it is gone."""
     try:
-        from torch._vmap_internals import _vmap
-    except ImportError:
+        return importlib.import_module("torch._vmap_internals")._vmap
+    except (ImportError, AttributeError):
         return torch.func.vmap
-    return _vmap
 
 
 def _weight(torch: Any, like: Any, generator: Any, scattered: bool) -> Any:
