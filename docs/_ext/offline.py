@@ -29,15 +29,21 @@ def _tidy(latex: str) -> str:
     )
 
 
+def _converted(latex: str, display: str) -> str:
+    """MathML, with primes of full size: as superscripts of glyphs that are raised already they would be tiny."""
+    made = convert(_tidy(latex), display=display)
+    return re.sub(r"<msup>(<mi>\w</mi>)<mi>(&#x0203[234];)</mi></msup>", r"<mrow>\1<mo>\2</mo></mrow>", made)
+
+
 def visit_inline(translator: Any, node: nodes.math) -> None:
     """Write a formula in the text."""
-    translator.body.append(convert(_tidy(node.astext())))
+    translator.body.append(_converted(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def visit_block(translator: Any, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
-    translator.body.append(f'<div class="math">{convert(_tidy(node.astext()), display="block")}</div>')
+    translator.body.append(f'<div class="math">{_converted(node.astext(), "block")}</div>')
     raise nodes.SkipNode
 
 

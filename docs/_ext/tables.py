@@ -17,13 +17,16 @@ def rows_as_markdown(path: Path = DOCS / "lessons" / "rows.toml") -> str:
     rows = tomllib.loads(path.read_text(encoding="utf-8"))["row"]
     lines = ["| row | what | call | lesson |", "|---|---|---|---|"]
     for row in rows:
-        title = (
-            (DOCS / "lessons" / f"{row['lesson']}.md").read_text(encoding="utf-8").split("\n# ", 1)[1].split("\n")[0]
-        )
-        calls = "<br>".join(f"`{call}`" for call in row["calls"])
         what = row["what"].replace("|", r"\|")
-        lines.append(f"| {row['id']} | {what} | {calls} | [{title}]({row['lesson']}.md) |")
+        calls = [*row["calls"], *row.get("also", {}).values()]
+        lessons = [f"[{_title(name)}]({name}.md)" for name in (row["lesson"], *row.get("also", {}))]
+        code = "<br>".join(f"`{call}`" for call in calls)
+        lines.append(f"| {row['id']} | {what} | {code} | {'<br>'.join(lessons)} |")
     return "\n".join(lines)
+
+
+def _title(lesson: str) -> str:
+    return (DOCS / "lessons" / f"{lesson}.md").read_text(encoding="utf-8").split("\n# ", 1)[1].split("\n")[0]
 
 
 def rules_as_markdown() -> str:

@@ -197,7 +197,7 @@ def test_descent_as_a_surface():
     np.testing.assert_allclose(z, [bowl(point) for point in way])
     np.testing.assert_array_equal(np.stack([x, y], axis=1), way)
     assert ax.get_zlabel() == "loss"
-    steep = fd.plots.descent(lambda x: math.exp(5.0 * bowl(x)), way, surface=True, points=21)
+    steep = fd.plots.descent(lambda x: math.exp(9.0 * bowl(x)), way, surface=True, points=21)
     assert steep.get_zlabel() == "log10 of the loss"
 
 

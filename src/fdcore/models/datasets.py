@@ -13,7 +13,17 @@ __all__ = ["Norris", "ORing", "load_norris", "load_oring"]
 
 
 class Norris(NamedTuple):
-    """NIST's calibration of ozone monitors, with the certified least-squares fit ``y = B0 + B1 x``."""
+    """NIST's calibration of ozone monitors, with the certified least-squares fit ``y = B0 + B1 x``.
+
+    Attributes
+    ----------
+    x, y : (36,) ndarray
+        The observations.
+    certified : (2,) ndarray
+        B0 and B1.
+    certified_deviation : float
+        Residual standard deviation.
+    """
 
     x: Array
     y: Array
@@ -22,7 +32,15 @@ class Norris(NamedTuple):
 
 
 class ORing(NamedTuple):
-    """Temperature in degrees Fahrenheit at 23 Space Shuttle launches, and whether an O-ring showed thermal distress."""
+    """The O-rings of 23 Space Shuttle launches.
+
+    Attributes
+    ----------
+    temperature : (23,) ndarray
+        In degrees Fahrenheit.
+    distress : (23,) ndarray
+        1 where an O-ring showed thermal distress, else 0.
+    """
 
     temperature: Array
     distress: Array

@@ -137,8 +137,8 @@ def descent(
 
     Notes
     -----
-    Cost: ``points**2`` evaluations of f, and k for a surface. A surface whose loss is positive and spans more than a
-    factor of 1000 is drawn by its logarithm, and says so.
+    Cost: ``points**2`` evaluations of f, and k for a surface. A surface whose loss is positive and, at its highest,
+    more than 1000 times its median is drawn by its logarithm, and says so.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def _surface(ax: Any, x: Array, y: Array, height: Array, *way: Array) -> None:
     seen = height[np.isfinite(height)]
     label = "loss"
     a, b, z = way
-    if seen.min() > 0.0 and seen.max() > 1e3 * seen.min():
+    if seen.min() > 0.0 and seen.max() > 1e3 * np.median(seen):
         height, z, label = np.log10(height), np.log10(z), "log10 of the loss"
     ax.plot_surface(*np.meshgrid(x, y), height, cmap=SHADES, alpha=0.7, linewidth=0, rstride=2, cstride=2)
     ax.plot(a, b, z, "-o", label="path", zorder=10, **_line(a))
