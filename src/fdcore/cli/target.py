@@ -65,7 +65,8 @@ def load_object(name: str) -> Callable[..., Any]:
         try:
             found = getattr(found, attribute)
         except AttributeError:
-            offered = ", ".join(key for key, value in vars(found).items() if callable(value) and key[0] != "_")
+            own = getattr(found, "__dict__", {}).items()
+            offered = ", ".join(key for key, value in own if callable(value) and key[0] != "_")
             hint = f" (it has {offered})" if offered and len(offered) < 200 else ""
             raise UsageError(f"{name!r}: {module_name!r} has no {path!r}{hint}") from None
     if not callable(found):
@@ -75,6 +76,23 @@ def load_object(name: str) -> Callable[..., Any]:
 
 def _as_module(file: str) -> str:
     return os.path.normpath(file).removesuffix(".py").replace(os.sep, ".")
+
+
+def parse_point(text: str) -> Any:
+    """A number, or numbers separated by commas as a vector; None for anything else, such as the name of a file.
+
+    Raises
+    ------
+    UsageError
+        A number is not finite.
+    """
+    try:
+        values = [float(part) for part in text.rstrip(",").split(",")]
+    except ValueError:
+        return None
+    if not np.all(np.isfinite(values)):
+        raise UsageError(f"{text}: the point must be finite")
+    return np.array(values) if "," in text else values[0]
 
 
 def load_params(file: str) -> Any:
@@ -91,7 +109,10 @@ def load_params(file: str) -> Any:
     readers = {".npz": _read_npz, ".npy": _read_npy, ".json": _read_json}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UsageError(f"{file}: parameters are read from .npz, .npy or .json, not {path.suffix or 'no suffix'!r}")
+        raise UsageError(
+            f"{file}: parameters are read from .npz, .npy or .json, or written out as numbers like 1.0,2.5; not from "
+            f"{path.suffix or 'no suffix'!r}"
+        )
     try:
         params = reader(path)
     except OSError as error:
