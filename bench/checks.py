@@ -1,21 +1,25 @@
-"""Gradient checkers side by side on one hand-written backward pass: ``python -m bench.checks``.
+"""Gradient checkers side by side on one hand-written backward pass, right and with planted bugs.
 
-An MLP whose backward pass is written by hand, correct or with a planted bug, is given to fdcore, to torch's gradcheck
-(slow and fast) and to jax's check_grads, each in the form it wants. A miss is a bug that passes, a false alarm a
-correct gradient that fails. Not interleaved: what counts is misses; times are of one run.
+An MLP whose backward pass is written by hand is given to each checker in the form it wants. Timed is the check of the
+right gradient; a miss is a bug that passes, a false alarm a right gradient that fails.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import fdcore as fd
+from bench.runner import Call, Case, Contender, Target
 
+TITLE = "Gradient checkers on a hand-written MLP backward pass (floor: 2 calls of f and 1 of its gradient)"
 SIZES = ((4, 5, 3), (20, 30, 4), (60, 100, 10))
+QUICK = 2  # of the sizes
+SLOW = 5000  # parameters above which who takes two evaluations for each is shown two bugs only
+RULE = 1e-6  # scipy gives no verdict; this is how its number is read in tutorials
 
 
 def problem(widths: tuple[int, int, int], dtype: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -52,11 +56,12 @@ def problem(widths: tuple[int, int, int], dtype: Any) -> tuple[Any, Any, dict[st
     return loss, gradient, point
 
 
-def one_entry(factor: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A bug in one entry of the first array: its largest one, so that nobody can say it was too small."""
+def one_entry(factor: float, rank: float = 1.0) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A bug in one entry of the first array: its largest one, so that nobody can say it was too small, or another."""
 
     def change(g: dict[str, Any]) -> dict[str, Any]:
-        g["W1"].flat[int(np.argmax(np.abs(g["W1"])))] *= factor
+        order = np.argsort(np.abs(g["W1"]), axis=None)
+        g["W1"].flat[order[round(rank * (order.size - 1))]] *= factor
         return g
 
     return change
@@ -73,12 +78,34 @@ BUGS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "one entry zero": one_entry(0.0),
     "one entry -": one_entry(-1.0),
     "one entry +10%": one_entry(1.1),
+    "a median entry +1%": one_entry(1.01, 0.5),
 }
 
 
-def by_fdcore(loss: Any, gradient: Any, point: Any) -> bool:
+def by_fdcore(loss: Any, gradient: Any, point: Any, mode: str = "auto") -> bool:
     """Whether it passes."""
-    return fd.check_gradient(loss, gradient, point).verdict != "wrong"
+    return fd.check_gradient(loss, gradient, point, mode=mode).verdict != "wrong"
+
+
+def by_scipy(loss: Any, gradient: Any, point: Any, direction: str) -> bool:
+    """The same as functions of one vector; passes if its number is below the tutorials'."""
+    from scipy.optimize import check_grad
+
+    shapes = {k: v.shape for k, v in point.items()}
+    ends = np.cumsum([v.size for v in point.values()])
+    dtype = next(iter(point.values())).dtype
+
+    def split(x: Any) -> dict[str, Any]:
+        parts = np.split(np.asarray(x, dtype), ends[:-1])
+        return {k: part.reshape(shape) for part, (k, shape) in zip(parts, shapes.items(), strict=True)}
+
+    def join(p: dict[str, Any]) -> Any:
+        return np.concatenate([np.ravel(p[k]) for k in shapes]).astype(float)
+
+    error = check_grad(
+        lambda x: float(loss(split(x))), lambda x: join(gradient(split(x))), join(point), direction=direction, rng=0
+    )
+    return bool(error <= RULE)
 
 
 def by_torch(loss: Any, gradient: Any, point: Any, fast_mode: bool) -> bool:
@@ -132,35 +159,86 @@ def by_jax(loss: Any, gradient: Any, point: Any) -> bool:
     return True
 
 
-CHECKERS: dict[str, Callable[[Any, Any, Any], bool]] = {
-    "fdcore": by_fdcore,
-    "torch slow": lambda f, g, p: by_torch(f, g, p, False),
-    "torch fast": lambda f, g, p: by_torch(f, g, p, True),
-    "jax": by_jax,
-}
+Checker = Callable[[Any, Any, Any], bool]
+
+# Name, checker, whether it takes two evaluations for each parameter.
+CHECKERS: list[tuple[str, Checker, bool]] = [
+    ("fdcore", by_fdcore, False),
+    ("fdcore, along random directions", partial(by_fdcore, mode="projected"), False),
+    ("torch gradcheck, slow", partial(by_torch, fast_mode=False), True),
+    ("torch gradcheck, fast", partial(by_torch, fast_mode=True), False),
+    ("jax check_grads, rev", by_jax, False),
+    (f"scipy check_grad, below {RULE:g} is right", partial(by_scipy, direction="all"), True),
+    (f"scipy check_grad, one random direction, below {RULE:g}", partial(by_scipy, direction="random"), False),
+]
 
 
-def main() -> None:
-    """Print the table."""
+def cases(quick: bool) -> Iterator[Case]:
+    """Each size in double and in single precision."""
     for dtype in (np.float64, np.float32):
-        print(f"{np.dtype(dtype).name}: seconds for the correct gradient; missed of {len(BUGS)} bugs")
-        print(f"{'parameters':>12s}" + "".join(f"{name:>30s}" for name in CHECKERS))
-        for widths in SIZES:
-            loss, gradient, point = problem(widths, dtype)
-            row = f"{sum(v.size for v in point.values()):12d}"
-            for check in CHECKERS.values():
-                try:
-                    start = time.perf_counter()
-                    alarm = "" if check(loss, gradient, point) else " FALSE ALARM"
-                    seconds = time.perf_counter() - start
-                    missed = [
-                        b for b, bug in BUGS.items() if check(loss, lambda p, g=gradient, bug=bug: bug(g(p)), point)
-                    ]
-                    row += f"{f'{seconds:8.3f} s, missed {len(missed)}{alarm}':>30s}"
-                except ImportError as error:
-                    row += f"{f'not run: {error.name}':>30s}"
-            print(row, flush=True)
+        for widths in SIZES[: QUICK if quick else None]:
+            yield _case(widths, dtype)
 
 
-if __name__ == "__main__":
-    main()
+def _case(widths: tuple[int, int, int], dtype: Any) -> Case:
+    loss, gradient, point = problem(widths, dtype)
+    size = sum(v.size for v in point.values())
+    contenders, targets = [], []
+    for name, checker, dear in CHECKERS:
+        judged = _Judged(checker, loss, gradient, point, only=2 if dear and size > SLOW else None)
+        if name.startswith("fdcore"):
+            targets.append(Target(name, 0, "count"))
+        contenders.append(Contender(name, judged.call, answers=False, count=judged.faults, remark=judged.remark))
+    return Case(
+        f"{np.dtype(dtype).name}, {size} parameters, {len(BUGS)} bugs",
+        Contender(
+            "2 calls and 1 gradient",
+            lambda: Call("f(p), f(p), g(p)", {"f": loss, "g": gradient, "p": point}),
+            answers=False,
+        ),
+        contenders,
+        None,
+        2,
+        targets,
+    )
+
+
+class _Judged:
+    """A checker at work on one problem: what it misses and what it makes up."""
+
+    def __init__(self, checker: Checker, loss: Any, gradient: Any, point: Any, only: int | None = None) -> None:
+        self.arguments = (checker, loss, gradient, point)
+        self.only = only  # so many bugs, where one check takes seconds
+        self.found: tuple[bool, list[str]] | None = None
+
+    def call(self) -> Call:
+        checker, loss, gradient, point = self.arguments
+        return Call("check(f, g, p)", {"check": checker, "f": loss, "g": gradient, "p": point})
+
+    @property
+    def bugs(self) -> list[str]:
+        # The last ones, wrong in single entries, are those that anybody misses.
+        return list(BUGS)[-self.only if self.only else None :]
+
+    def outcome(self) -> tuple[bool, list[str]]:
+        """Whether the right gradient fails, and which bugs pass; found out once."""
+        if self.found is None:
+            checker, loss, gradient, point = self.arguments
+
+            def passes(name: str) -> bool:
+                return checker(loss, lambda p: BUGS[name](gradient(p)), point)
+
+            self.found = not checker(loss, gradient, point), [name for name in self.bugs if passes(name)]
+        return self.found
+
+    def faults(self, _: bool) -> int:
+        """Misses and false alarms."""
+        alarm, missed = self.outcome()
+        return alarm + len(missed)
+
+    def remark(self) -> str:
+        alarm, missed = self.outcome()
+        tried = f"of {len(self.bugs)} bugs" + (" (the others were not tried: too slow)" if self.only else "")
+        said = f"misses {len(missed)} {tried}" + (f": {', '.join(missed)}" if missed else "")
+        # Whoever calls everything wrong misses nothing.
+        return said + ("; FALSE ALARM on the right gradient" if alarm else "")

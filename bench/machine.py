@@ -9,7 +9,19 @@ from pathlib import Path
 
 from bench.build import COMPILER, FLAGS, compiler_version
 
-PACKAGES = ("fdcore", "numpy", "scipy", "numdifftools", "jacobi", "statsmodels", "numba", "casadi", "cffi", "torch")
+PACKAGES = (
+    "fdcore",
+    "numpy",
+    "scipy",
+    "numdifftools",
+    "jacobi",
+    "statsmodels",
+    "numba",
+    "casadi",
+    "cffi",
+    "torch",
+    "jax",
+)
 
 
 class Load:

@@ -50,7 +50,9 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
 def notes(outcome: Outcome) -> list[str]:
     """List what did not run and why, and whether the machine was busy."""
     found = [f"{t.name}: {t.missing}" for t in outcome.timings.values() if t.missing]
-    found += [f"{t.name}: {t.count} {t.unit}" for t in outcome.timings.values() if t.count is not None]
+    counted = [t for t in outcome.timings.values() if t.count is not None and not t.remark]
+    found += [f"{t.name}: {t.count} {t.unit}" for t in counted]
+    found += [f"{t.name}: {t.remark}" for t in outcome.timings.values() if t.remark]
     found += [
         f"{t.name}: other processes interrupted {t.interrupted} blocks for good"
         for t in outcome.timings.values()
@@ -110,6 +112,8 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
                 "quartiles": t.spread,
                 "rounds": len(t.seconds),
                 "error": t.error,
+                "count": t.count,
+                "remark": t.remark,
             }
             for t in outcome.timings.values()
         ],

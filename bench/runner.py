@@ -78,6 +78,7 @@ class Contender:
     answers: bool = True  # False: it computes no derivative (bare calls)
     count: Callable[[Any], int] | None = None  # something of the answer to be counted
     unit: str = "colours"  # and what that is
+    remark: Callable[[], str] | None = None  # what else is to be said of it, found out once and not timed
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Timing:
     error: float | None = None
     count: int | None = None
     unit: str = ""
+    remark: str = ""
     missing: str | None = None
     interrupted: int = 0  # blocks that were taken as they came
 
@@ -238,6 +240,8 @@ def _prepare(contender: Contender, exact: Any) -> tuple[Timing, _Runner | None]:
             timing.error = relative_error(answer, exact)
         if contender.count is not None:
             timing.count = contender.count(answer)
+        if contender.remark is not None:
+            timing.remark = contender.remark()
         timer = call.timer()
         if once < SLOW_SECONDS:
             once = timer(1)
