@@ -1,5 +1,7 @@
 """Implicit derivatives against closed forms."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -37,3 +39,53 @@ def test_errors():
         fd.implicit_jacobian(lambda y, t: y**2 - t, 0.0, 0.0)
     with pytest.raises(fd.ShapeError, match="residuals"):
         fd.implicit_jacobian(lambda y, t: y[0] - t, [1.0, 2.0], [1.0])
+
+
+def test_units_do_not_make_a_system_singular():
+    # y0 in metres and y1 in picometres, residuals in other units again: condition number 1e36 as it stands.
+    def F(y, t):
+        return np.array([1e12 * (y[0] ** 2 - t[0]), 1e-12 * (1e12 * y[1] - t[0])])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = fd.implicit_jacobian(F, [2.0, 4e-12], 4.0, method="adaptive")
+    assert_allclose(got, [[0.25], [1e-12]], rtol=1e-7)
+
+
+def test_a_point_that_is_no_solution_is_warned_about():
+    with pytest.warns(fd.FdcoreWarning, match=r"move y\[0\] from 3 to 2.16667"):
+        fd.implicit_jacobian(lambda y, t: y**2 - t, 3.0, 4.0)
+
+
+def test_nothing_to_solve_for_and_nothing_to_vary():
+    assert fd.implicit_jacobian(lambda y, t: y, np.empty(0), [1.0]).shape == (0, 1)
+    assert fd.implicit_jacobian(lambda y, t: y - 1.0, [1.0], np.empty(0)).shape == (1, 0)
+
+
+def test_arguments_after_theta():
+    got = fd.implicit_jacobian(lambda y, t, a, b=1.0: y - a * b * t, 6.0, 1.0, args=(2.0,), kwargs={"b": 3.0})
+    assert got[0, 0] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"full_output": True}, "full_output"),
+        ({"out": np.empty((1, 1))}, "out"),
+        ({"bounds": (0.0, 9.0)}, "bounds"),
+        ({"vectorized": True}, "vectorized"),
+        ({"step": [1e-6]}, "step must be one number"),
+    ],
+)
+def test_options_for_one_shape_only(options, words):
+    with pytest.raises(fd.ArgumentError, match=words):
+        fd.implicit_jacobian(lambda y, t: y**2 - t, 2.0, 4.0, **options)
+
+
+def test_wrong_kinds():
+    with pytest.raises(fd.ArgumentTypeError, match="must be a function"):
+        fd.implicit_jacobian("F", 1.0, 1.0)
+    with pytest.raises(fd.ArgumentTypeError, match="theta must hold real numbers"):
+        fd.implicit_jacobian(lambda y, t: y, 1.0, {"a": 1.0})
+    with pytest.raises(fd.ArgumentError, match="singular"):
+        fd.implicit_jacobian(lambda y, t: np.array([y[0] - t[0], y[0] - t[0]]), [1.0, 1.0], 1.0)
