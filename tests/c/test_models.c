@@ -270,6 +270,7 @@ static void test_updates(void) {
         fdc_regression regression = {ROWS, 3, X, Y, largest, 0.25, intercept};
         check_updates("linear", &regression, 3 + intercept, x);
         check_updates("logistic", &regression, 3 + intercept, x);
+        check_updates("poisson", &regression, 3 + intercept, x);
     }
     for (int variant = 0; variant < 3 * 4 * 2 * 3; variant++) {
         const ptrdiff_t layers = 1 + variant % 3, *width = widths[layers - 1];
@@ -328,6 +329,7 @@ static void test_find(void) {
     CHECK(fdc_model_find("network")->loss == fdc_network_loss);
     CHECK(fdc_model_find("linear")->loss == fdc_linear_loss);
     CHECK(fdc_model_find("logistic")->loss == fdc_logistic_loss);
+    CHECK(fdc_model_find("poisson")->loss == fdc_poisson_loss);
     CHECK(fdc_model_find("") == NULL);
     CHECK(fdc_model_find("Linear") == NULL);
 }

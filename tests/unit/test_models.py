@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fdcore.errors import ArgumentError, ArgumentTypeError, FdcoreError, ShapeError
-from fdcore.models import LinearRegression, LogisticRegression
+from fdcore.models import LinearRegression, LogisticRegression, PoissonRegression
 from fdcore.models.datasets import load_norris, load_oring
 
 EPS = np.finfo(np.float64).eps
@@ -38,9 +38,19 @@ def slow_cross_entropy(X: np.ndarray, y: np.ndarray, params: np.ndarray, l2: flo
     return float(-np.mean(y * np.log(a) + (1 - y) * np.log(1 - a)) + np.longdouble(l2) / 2 * np.sum(coef * coef))
 
 
+def slow_counts(X: np.ndarray, y: np.ndarray, params: np.ndarray, l2: float, intercept: bool) -> float:
+    """Minus the log likelihood of Poisson counts in extended precision, from the density's definition."""
+    w = params.astype(np.longdouble)
+    b, coef = (w[0], w[1:]) if intercept else (np.longdouble(0), w)
+    mean = np.exp(X.astype(np.longdouble) @ coef + b)
+    return float(np.mean(mean - y * np.log(mean)) + np.longdouble(l2) / 2 * np.sum(coef * coef))
+
+
 def data(kind: type, rows: int, cols: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(rows, cols))
+    if kind is PoissonRegression:
+        return X, rng.poisson(3.0, rows).astype(float)
     y = rng.normal(size=rows) if kind is LinearRegression else (rng.random(rows) < 0.5).astype(float)
     return X, y
 
@@ -55,7 +65,7 @@ def central(f: Any, x: np.ndarray, h: float = 1e-5) -> np.ndarray:
     return out
 
 
-KINDS = [LinearRegression, LogisticRegression]
+KINDS = [LinearRegression, LogisticRegression, PoissonRegression]
 SHAPES = [(1, 1), (2, 3), (7, 8), (33, 17), (200, 5)]
 
 
@@ -68,12 +78,14 @@ def test_loss_gradient_and_kernel(kind: type, shape: tuple[int, int], intercept:
     model = kind(X, y, intercept, l2=l2)
     params = np.random.default_rng(1).normal(size=model.n)
     kept = params.copy()
-    slow = exact_mse if kind is LinearRegression else slow_cross_entropy
+    slow = {LinearRegression: exact_mse, LogisticRegression: slow_cross_entropy, PoissonRegression: slow_counts}[kind]
     expected = float(slow(X, y, params, l2, intercept))
     assert model.n == shape[1] + intercept
-    assert model(params) == pytest.approx(expected, rel=20 * EPS)
-    assert model.__fdcore_native__()(params) == pytest.approx(expected, rel=20 * EPS)
-    np.testing.assert_allclose(model.gradient(params), central(model, params, 1e-3), rtol=1e-9, atol=1e-10)
+    # Counts: two terms of either sign, and errors of z that the exponential magnifies.
+    size = np.mean((np.exp(z := model.predictor(params)) + y * abs(z)) * (1 + abs(z))) if slow is slow_counts else 0.0
+    assert model(params) == pytest.approx(expected, rel=20 * EPS, abs=20 * EPS * size)
+    assert model.__fdcore_native__()(params) == pytest.approx(expected, rel=20 * EPS, abs=20 * EPS * size)
+    np.testing.assert_allclose(model.gradient(params), central(model, params, 1e-3), rtol=1e-9, atol=1e-10 * (1 + size))
     np.testing.assert_array_equal(params, kept)
 
 
@@ -82,7 +94,8 @@ def test_error_of_the_kernel_does_not_grow_with_the_rows(kind: type) -> None:
     # z = 0.1 in every row: the exact mean is one term. A plain running sum of 1e6 terms is off by 1e3 ulps or more.
     rows = 10**6
     model = kind(np.ones((rows, 1)), np.full(rows, 0.0), False)
-    term = 0.1 * 0.1 if kind is LinearRegression else math.log1p(math.exp(0.1))
+    of_kind = {LinearRegression: 0.1 * 0.1, LogisticRegression: math.log1p(math.exp(0.1))}
+    term = of_kind.get(kind, math.exp(0.1))
     assert abs(model.__fdcore_native__()(np.array([0.1])) - term) <= 4 * EPS * term
 
 
@@ -92,6 +105,29 @@ def test_complex_step_is_exact(kind: type) -> None:
     params = np.array([0.3, -2.0, 1.0, 0.5])
     imaginary = [model(params + 1e-30j * e).imag / 1e-30 for e in np.eye(4)]
     np.testing.assert_allclose(imaginary, model.gradient(params), rtol=1e-13)
+
+
+def test_poisson_fit_of_published_counts() -> None:
+    # A. J. Dobson, An Introduction to Generalized Linear Models (1990): outcome and treatment, three levels each, of
+    # nine counts. The estimates in closed form are logarithms of ratios of the totals, 63, 40, 47.
+    counts = np.array([18.0, 17, 15, 20, 10, 20, 25, 13, 12])
+    outcome, treatment = np.arange(9) % 3, np.arange(9) // 3
+    X = np.stack([outcome == 1, outcome == 2, treatment == 1, treatment == 2], axis=1).astype(float)
+    model = PoissonRegression(X, counts)
+    wanted = [math.log(21), math.log(40 / 63), math.log(47 / 63), 0.0, 0.0]
+    np.testing.assert_allclose(model.fit(), wanted, atol=1e-14)
+    np.testing.assert_allclose(wanted[:3], [3.044522, -0.454255, -0.292987], atol=5e-7)  # as printed
+    np.testing.assert_allclose(model.predict(wanted)[:3], [21.0, 40 / 3, 47 / 3])
+
+
+def test_poisson_without_a_minimum_or_with_an_infinite_mean() -> None:
+    never = PoissonRegression([0.0, 0.0, 1.0, 1.0], [3, 4, 0, 0])
+    with pytest.raises(FdcoreError, match="falls for ever"):
+        never.fit()
+    fitted = PoissonRegression([0.0, 0.0, 1.0, 1.0], [3, 4, 0, 0], l2=1e-3)
+    assert np.abs(fitted.gradient(fitted.fit())).max() < 1e-14
+    assert never([800.0, 0.0]) == math.inf
+    assert never.__fdcore_native__()(np.array([800.0, 0.0])) == math.inf
 
 
 @pytest.mark.parametrize("z", [-1e300, -1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4, 1e300])
@@ -243,6 +279,7 @@ def test_kernel_outlives_its_model() -> None:
         (lambda: LinearRegression([1.0], [1.0], l2=-1.0), ArgumentError, "l2"),
         (lambda: LogisticRegression([1.0], [1.0], l2=math.nan), ArgumentError, "l2"),
         (lambda: LogisticRegression([1.0, 2.0], [0, 2]), ArgumentError, r"y\[1\] is 2.0"),
+        (lambda: PoissonRegression([1.0, 2.0], [0, -2]), ArgumentError, r"y\[1\] is -2.0"),
         (lambda: LinearRegression([1.0], [1.0])([1.0]), ShapeError, r"shape \(2,\)"),
         (lambda: LinearRegression([1.0], [1.0]).gradient({"coef": [1.0]}), ArgumentError, "intercept"),
         (lambda: LinearRegression([1.0], [1.0])({"intercept": 0.0, "coef": [1.0, 2.0]}), ShapeError, "'coef'"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fdcore as fd
-from fdcore.models import MLP, LinearRegression, LogisticRegression, SoftmaxRegression
+from fdcore.models import MLP, LinearRegression, LogisticRegression, PoissonRegression, SoftmaxRegression
 
 EPS = np.finfo(np.float64).eps
 
@@ -23,6 +23,7 @@ def regression(kind: type, rows: int, cols: int, intercept: bool = True, l2: flo
     rng = np.random.default_rng(rows + cols)
     X = rng.normal(size=(rows, cols))
     y = rng.normal(size=rows) if kind is LinearRegression else rng.choice([0.0, 1.0, 0.3], size=rows)
+    y = rng.poisson(2.0, rows) if kind is PoissonRegression else y
     model = kind(X, y, intercept, l2=l2)
     return model, rng.normal(size=model.n) / math.sqrt(model.n)
 
@@ -43,7 +44,7 @@ def softmax(rows: int = 19) -> tuple[Any, np.ndarray]:
 
 
 ACTIVATIONS = ["tanh", "relu", "sigmoid", "gelu"]
-KINDS = [LinearRegression, LogisticRegression]
+KINDS = [LinearRegression, LogisticRegression, PoissonRegression]
 SHAPES = [(1, 1), (3, 2), (15, 4), (16, 1), (17, 30), (200, 7), (1000, 3)]
 
 

@@ -1,4 +1,5 @@
-/* Losses of a linear predictor: linear regression (mean squared error) and logistic regression (cross-entropy).
+/* Losses of a linear predictor: linear regression (mean squared error), logistic regression (cross-entropy) and Poisson
+ * regression (log likelihood, logarithmic link).
  *
  * A coordinate update passes over X once, in row order: moving one coefficient moves z by delta * X[i][j], and the
  * difference of a row's loss is formed before rows are added up. */
@@ -42,16 +43,29 @@ static int fits(const fdc_regression *data, ptrdiff_t n, ptrdiff_t m) {
 
 /* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-FDC_WIDE static double loss(const fdc_regression *data, const double *params, int logistic) {
+typedef enum kind { LINEAR, LOGISTIC, POISSON } kind;
+
+/* The loss of one row. */
+static inline double row_loss(kind of, double z, double y) {
+    switch (of) {
+    case LOGISTIC: /* log(1 + e^z) without overflow; for y of 0 or 1 the first two terms are exact, and one is often 0 */
+        return (fmax(z, 0.0) - y * z) + log1p(exp(-fabs(z)));
+    case POISSON:
+        return exp(z) - y * z;
+    case LINEAR:
+        break;
+    }
+    return (z - y) * (z - y);
+}
+
+FDC_WIDE static double loss(const fdc_regression *data, const double *params, kind of) {
     fdc_sum sum = {0.0, 0.0};
     for (ptrdiff_t i = 0; i < data->rows; i += ROWS) {
         const ptrdiff_t rows = data->rows - i < ROWS ? data->rows - i : ROWS;
         double z[ROWS];
         predictors(data, params, i, rows, z);
         for (ptrdiff_t r = 0; r < rows; r++) {
-            const double y = data->y[i + r], residual = z[r] - y;
-            /* log(1 + e^z) without overflow; for y of 0 or 1 the first two terms are exact, and one is often 0. */
-            fdc_sum_add(&sum, logistic ? (fmax(z[r], 0.0) - y * z[r]) + log1p(exp(-fabs(z[r]))) : residual * residual);
+            fdc_sum_add(&sum, row_loss(of, z[r], data->y[i + r]));
         }
     }
     const double mean = fdc_sum_value(&sum) / (double)data->rows;
@@ -60,22 +74,26 @@ FDC_WIDE static double loss(const fdc_regression *data, const double *params, in
 }
 
 static int losses(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, const fdc_regression *data,
-                  int logistic) {
+                  kind of) {
     if (!fits(data, n, m)) {
         return FDC_ERR_ARGUMENT;
     }
     for (ptrdiff_t k = 0; k < count; k++) {
-        y[k] = loss(data, x + k * n, logistic);
+        y[k] = loss(data, x + k * n, of);
     }
     return 0;
 }
 
 int fdc_linear_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
-    return losses(count, n, x, m, y, ctx, 0);
+    return losses(count, n, x, m, y, ctx, LINEAR);
 }
 
 int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
-    return losses(count, n, x, m, y, ctx, 1);
+    return losses(count, n, x, m, y, ctx, LOGISTIC);
+}
+
+int fdc_poisson_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx) {
+    return losses(count, n, x, m, y, ctx, POISSON);
 }
 
 /* ---- coordinate updates ----------------------------------------------------------------------------------------- */
@@ -175,35 +193,44 @@ int fdc_linear_update(const fdc_update *update, double *change, void *ctx) {
     return 0;
 }
 
-/* A row of logistic regression. With s = +1 or -1 (the likelier class is then s z < 0), the loss is
- * log(1 + e^(s z)) + linear z, and its change by a move e = s d is log1p(p (e^e - 1)) + linear s e, p = sigmoid(s z).
- */
-typedef struct logistic_row {
+/* A row of logistic or Poisson regression, and what its loss changes by as z moves.
+ *
+ * Logistic: with s = +1 or -1 (the likelier class is then s z < 0), the loss is log(1 + e^(s z)) + linear z, and its
+ * change by a move e = s d is log1p(p (e^e - 1)) + linear s e, p = sigmoid(s z). Poisson: the loss is e^z + linear z, and
+ * its change is p (e^d - 1) + linear d, p = e^z. */
+typedef struct curved_row {
     double z, sign, p, linear;
-} logistic_row;
+} curved_row;
 
-static inline logistic_row logistic_row_of(double z, double y) {
+static inline curved_row curved_row_of(kind of, double z, double y) {
+    if (of == POISSON) {
+        return (curved_row){z, 1.0, exp(z), -y};
+    }
     const double sign = y > 0.5 ? -1.0 : 1.0, e = exp(-fabs(z));
     const double p = (sign * z > 0.0 ? 1.0 : e) / (1.0 + e);
-    return (logistic_row){z, sign, p, sign * (y > 0.5 ? 1.0 - y : -y)};
+    return (curved_row){z, sign, p, sign * (y > 0.5 ? 1.0 - y : -y)};
 }
 
-static inline double logistic_change(const logistic_row *row, double d) {
-    const double e = row->sign * d;
-    return fdc_small_log1p(row->p * fdc_small_expm1(e)) + row->linear * e;
+static inline double curved_change(kind of, const curved_row *row, double d) {
+    const double e = row->sign * d, grown = row->p * fdc_small_expm1(e);
+    return (of == POISSON ? grown : fdc_small_log1p(grown)) + row->linear * e;
 }
 
 /* For moves of any size. */
-static double logistic_move(const logistic_row *row, double d) {
+static double curved_move(kind of, const curved_row *row, double d) {
     if (fabs(d) <= FDC_SMALL) {
-        return logistic_change(row, d);
+        return curved_change(of, row, d);
+    }
+    if (of == POISSON) {
+        return row->p * expm1(d) + row->linear * d;
     }
     const double from = row->sign * row->z, to = row->sign * (row->z + d);
     return (fmax(to, 0.0) - fmax(from, 0.0)) + (log1p(exp(-fabs(to))) - log1p(exp(-fabs(from)))) +
            row->linear * (row->sign * d);
 }
 
-FDC_WIDE static void logistic_share(const share *s) {
+/* `of` is a constant where this is called. */
+static inline void curved_share(kind of, const share *s) {
     const ptrdiff_t stride = s->data->cols, width = s->update->cols;
     double z[ROWS];
     for (ptrdiff_t i = s->begin; i < s->end; i++) {
@@ -211,19 +238,27 @@ FDC_WIDE static void logistic_share(const share *s) {
         if (ahead == 0) {
             predictors(s->data, s->update->x, i, left < ROWS ? left : ROWS, z);
         }
-        const logistic_row row = logistic_row_of(z[ahead], s->data->y[i]);
+        const curved_row row = curved_row_of(of, z[ahead], s->data->y[i]);
         const double *restrict x = s->X + i * stride;
         for (ptrdiff_t k = 0; k < s->update->points; k++) {
             const double *restrict delta = s->delta + k * width + s->skip;
             double *restrict sum = s->change + k * width + s->skip;
             if (s->skip) {
-                sum[-1] += logistic_change(&row, delta[-1]);
+                sum[-1] += curved_change(of, &row, delta[-1]);
             }
             for (ptrdiff_t c = 0; c < s->cols; c++) {
-                sum[c] += logistic_change(&row, delta[c] * x[c]);
+                sum[c] += curved_change(of, &row, delta[c] * x[c]);
             }
         }
     }
+}
+
+FDC_WIDE static void logistic_share(const share *s) {
+    curved_share(LOGISTIC, s);
+}
+
+FDC_WIDE static void poisson_share(const share *s) {
+    curved_share(POISSON, s);
 }
 
 /* How far a column moves the predictor at the most. */
@@ -232,8 +267,8 @@ static double reach(const share *s, ptrdiff_t k, ptrdiff_t c) {
     return fabs(s->update->delta[k * s->update->cols + c]) * largest;
 }
 
-int fdc_logistic_update(const fdc_update *update, double *change, void *ctx) {
-    const fdc_regression *data = ctx;
+static int curved_update(kind of, const fdc_update *update, double *change, const fdc_regression *data) {
+    void (*const near_share)(const share *) = of == POISSON ? poisson_share : logistic_share;
     if (!fits(data, update->n, update->m)) {
         return FDC_ERR_ARGUMENT;
     }
@@ -244,7 +279,7 @@ int fdc_logistic_update(const fdc_update *update, double *change, void *ctx) {
         far += !(reach(&s, i / update->cols, i % update->cols) <= FDC_SMALL);
     }
     if (far == 0) {
-        logistic_share(&s);
+        near_share(&s);
         finish(&s);
         return 0;
     }
@@ -258,21 +293,29 @@ int fdc_logistic_update(const fdc_update *update, double *change, void *ctx) {
     }
     s.delta = near;
     if (far < size) {
-        logistic_share(&s);
+        near_share(&s);
     }
     for (ptrdiff_t i = s.begin; i < s.end; i++) {
         double z;
         predictors(data, update->x, i, 1, &z);
-        const logistic_row row = logistic_row_of(z, data->y[i]);
+        const curved_row row = curved_row_of(of, z, data->y[i]);
         for (ptrdiff_t j = 0; j < size; j++) {
             const ptrdiff_t c = j % update->cols;
             if (near[j] != update->delta[j]) {
                 const double x = c < s.skip ? 1.0 : s.X[i * data->cols + c - s.skip];
-                change[j] += logistic_move(&row, update->delta[j] * x);
+                change[j] += curved_move(of, &row, update->delta[j] * x);
             }
         }
     }
     free(near);
     finish(&s);
     return 0;
+}
+
+int fdc_logistic_update(const fdc_update *update, double *change, void *ctx) {
+    return curved_update(LOGISTIC, update, change, ctx);
+}
+
+int fdc_poisson_update(const fdc_update *update, double *change, void *ctx) {
+    return curved_update(POISSON, update, change, ctx);
 }

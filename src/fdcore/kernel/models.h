@@ -24,6 +24,9 @@ int fdc_linear_update(const fdc_update *update, double *change, void *ctx);
 /* Mean over the rows of log(1 + exp(z)) - y z: the cross-entropy of the probability 1 / (1 + exp(-z)). */
 int fdc_logistic_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
 int fdc_logistic_update(const fdc_update *update, double *change, void *ctx);
+/* Mean over the rows of exp(z) - y z: minus the log likelihood of Poisson counts y with mean exp(z), but for log y!. */
+int fdc_poisson_loss(ptrdiff_t count, ptrdiff_t n, const double *x, ptrdiff_t m, double *y, void *ctx);
+int fdc_poisson_update(const fdc_update *update, double *change, void *ctx);
 
 /* A fully connected network, rows in and one loss out. Layer k has weights W_k (width[k + 1], width[k]), row-major, and
  * biases b_k; the parameters are the layers' one after the other, each with its biases before or after its weights.
@@ -92,7 +95,7 @@ typedef struct fdc_model {
     fdc_update_fn update; /* or NULL */
 } fdc_model;
 
-/* The model of that name ("linear", "logistic", "network"), or NULL. */
+/* The model of that name ("linear", "logistic", "poisson", "network"), or NULL. */
 const fdc_model *fdc_model_find(const char *name);
 
 /* A sum that carries what rounding took from it, so that its error does not grow with the number of terms. The error of

@@ -11,6 +11,15 @@ from fdcore.models._descend import Descent, descend
 from fdcore.models.linear import LinearRegression
 from fdcore.models.logistic import LogisticRegression
 from fdcore.models.mlp import MLP
+from fdcore.models.poisson import PoissonRegression
 from fdcore.models.softmax import SoftmaxRegression
 
-__all__ = ["MLP", "Descent", "LinearRegression", "LogisticRegression", "SoftmaxRegression", "descend"]
+__all__ = [
+    "MLP",
+    "Descent",
+    "LinearRegression",
+    "LogisticRegression",
+    "PoissonRegression",
+    "SoftmaxRegression",
+    "descend",
+]

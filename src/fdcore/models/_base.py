@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from fdcore.errors import ArgumentError, ArgumentTypeError, ShapeError
+from fdcore.errors import ArgumentError, ArgumentTypeError, FdcoreError, ShapeError
 
 if TYPE_CHECKING:
     from fdcore.fdcore import Native
@@ -263,6 +263,43 @@ class Regression(Model):
     def _design(self) -> Array:
         """X with a column of ones in front when there is an intercept."""
         return np.hstack([np.ones((len(self._X), self._first)), self._X])
+
+    def _newton(self, weight_of: Callable[[Array], Array], max_iterations: int, reason: str) -> Array:
+        """Minimise a convex loss whose second derivative with respect to z_i is ``weight_of(z)[i] / rows``.
+
+        `reason` is why there may be no minimum.
+        """
+        A = self._design()
+        if np.linalg.matrix_rank(A / np.maximum(np.abs(A).max(axis=0), 1e-300)) < self.n and self._l2 == 0.0:
+            raise ArgumentError("the columns of the design are linearly dependent: drop some or set l2 > 0")
+        penalty = np.full(self.n, self._l2)
+        penalty[: self._first] = 0.0
+        vector: Array = np.zeros(self.n)
+        loss = self._loss(vector)
+        for _ in range(max_iterations):
+            z = self._z(vector, self._X)
+            weight = weight_of(z) / len(z)
+            # The Hessian is B.T @ B with these rows: solved by its square root, whose condition is the root of its own.
+            B = np.vstack([np.sqrt(weight)[:, np.newaxis] * A, np.diag(np.sqrt(penalty))])
+            scale = np.maximum(np.sqrt(np.sum(B * B, axis=0)), np.finfo(np.float64).tiny)
+            R = np.linalg.qr(B / scale).R
+            if np.abs(np.diag(R)).min() <= 1e-14:
+                break
+            gradient = self._gradient(vector)
+            half = np.linalg.solve(R.T, gradient / scale)
+            step = np.linalg.solve(R, half) / scale
+            # half @ half is twice the fall that is left; once it cannot show in the loss, this step is the last.
+            last = half @ half <= 4.0 * np.finfo(np.float64).eps * abs(loss)
+            fraction = 1.0
+            while not last and self._loss(vector - fraction * step) > loss and fraction > 1e-6:
+                fraction *= 0.5
+            vector = vector - fraction * step
+            loss = self._loss(vector)
+            if last and np.abs(A @ step).max() < 0.1:
+                return vector
+            if last:  # still going, while the loss does not show it any more: to infinity
+                break
+        raise FdcoreError(f"no minimum found in {max_iterations} iterations or less: {reason}; set l2 > 0")
 
     def _make_native(self) -> Native:
         largest = np.maximum(self._X.max(axis=0), -self._X.min(axis=0))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdcore.errors import ArgumentError, FdcoreError
+from fdcore.errors import ArgumentError
 from fdcore.models._base import Array, Params, Regression, as_matrix
 
 
@@ -117,37 +117,10 @@ class LogisticRegression(Regression):
         ArgumentError
             The columns are linearly dependent, so that the minimum is not unique.
         """
-        A = self._design()
-        if np.linalg.matrix_rank(A / np.maximum(np.abs(A).max(axis=0), 1e-300)) < self.n and self._l2 == 0.0:
-            raise ArgumentError("the columns of the design are linearly dependent: drop some or set l2 > 0")
-        penalty = np.full(self.n, self._l2)
-        penalty[: self._first] = 0.0
-        vector: Array = np.zeros(self.n)
-        loss = self._loss(vector)
-        for _ in range(max_iterations):
-            z = self._z(vector, self._X)
-            weight = sigmoid(z) * sigmoid(-z) / len(z)
-            # The Hessian is B.T @ B with these rows: solved by its square root, whose condition is the root of its own.
-            B = np.vstack([np.sqrt(weight)[:, np.newaxis] * A, np.diag(np.sqrt(penalty))])
-            scale = np.maximum(np.sqrt(np.sum(B * B, axis=0)), np.finfo(np.float64).tiny)
-            R = np.linalg.qr(B / scale).R
-            if np.abs(np.diag(R)).min() <= 1e-14:
-                break
-            gradient = self._gradient(vector)
-            half = np.linalg.solve(R.T, gradient / scale)
-            step = np.linalg.solve(R, half) / scale
-            # half @ half is twice the fall that is left; once it cannot show in the loss, this step is the last.
-            last = half @ half <= 4.0 * np.finfo(np.float64).eps * loss
-            fraction = 1.0
-            while not last and self._loss(vector - fraction * step) > loss and fraction > 1e-6:
-                fraction *= 0.5
-            vector = vector - fraction * step
-            loss = self._loss(vector)
-            if last:
-                return vector
-        raise FdcoreError(
-            f"no minimum found in {max_iterations} iterations: the classes are separable (or nearly), and the loss "
-            "falls for ever as coef grows; set l2 > 0"
+        return self._newton(
+            lambda z: sigmoid(z) * sigmoid(-z),
+            max_iterations,
+            "the classes are separable (or nearly), and the loss falls for ever as coef grows",
         )
 
     def _loss(self, vector: Array) -> Any:
