@@ -157,7 +157,8 @@ class _Plan(Engine):
         else:
             if not callable(f):
                 raise ArgumentTypeError(f"f must be callable or a native callback, not {type(f).__name__}")
-            threads = 1
+            # f is called by one thread; the others take part in what is between evaluations, if anything.
+            threads = 1 if workers is not None else _ALL_IF_WORTH_IT
             target = _Bound(f, args, kwargs) if args or kwargs else f
             if workers is not None:
                 mapper = _python_workers(workers)

@@ -8,6 +8,7 @@ cdef extern from "internal.h" nogil:
         pass
     fdc_status fdc_pattern_check(const fdc_pattern *, int32_t *) noexcept
     fdc_status fdc_pattern_transpose(const fdc_pattern *, int32_t *, int32_t *, int32_t *) noexcept
+    int fdc_pattern_is_symmetric(const fdc_pattern *, int32_t *) noexcept
     fdc_status fdc_color_columns(const fdc_pattern *, const fdc_pattern *, fdc_order, int32_t *, int32_t *,
                                  fdc_order *) noexcept
     void fdc_color_groups(const fdc_pattern *, const int32_t *, int32_t, int32_t *, int32_t *) noexcept
@@ -17,6 +18,9 @@ cdef extern from "internal.h" nogil:
                                  fdc_order *) noexcept
     void fdc_recover_acyclic(const fdc_pattern *, const int32_t *, const fdc_substitution *, ptrdiff_t,
                              const double *, const double *, double *, double *) noexcept
+
+cdef dict _spare_work = {}  # None: the work array of a sparse plan that is gone
+cdef ptrdiff_t _SPARE_WORK = 1 << 20  # numbers in it, at the most
 
 ORDERS = ("natural", "largest-first", "smallest-last", "incidence-degree", "saturation", "best")
 
@@ -63,9 +67,12 @@ def pattern_check(start, index, width):
 
 
 def pattern_transpose(start, index, width):
-    """The other compressed form."""
+    """The other compressed form; the same arrays where the pattern is symmetric."""
     cdef fdc_pattern p = _pattern(start, index, width)
-    other_start, other_index = _empty(width + 1, np.int32), _empty(len(index), np.int32)
+    other_start = _empty(width + 1, np.int32)
+    if fdc_pattern_is_symmetric(&p, <int32_t *>_int32(other_start)):
+        return start, index
+    other_index = _empty(len(index), np.int32)
     fdc_pattern_transpose(&p, <int32_t *>_int32(other_start), <int32_t *>_int32(other_index), NULL)
     return other_start, other_index
 

@@ -172,10 +172,14 @@ class Pattern:
         sparse = require("scipy.sparse", extra="sparse", feature="sparse derivatives")
         by_columns = self.is_by_columns
         start, index = self.columns if by_columns else self.rows
-        kind = sparse.csc_array if by_columns else sparse.csr_array
-        if self.template is not None and isinstance(self.template, sparse.spmatrix):
-            kind = sparse.csc_matrix if by_columns else sparse.csr_matrix
-        made = kind((np.empty(self.nnz), index, start), shape=self.shape)
+        kinds = (sparse.csc_array, sparse.csc_matrix) if by_columns else (sparse.csr_array, sparse.csr_matrix)
+        if type(self.template) in kinds and self.template.shape == self.shape:
+            # SciPy's constructor would look at all the indices again.
+            made = object.__new__(type(self.template))
+            made.__dict__.update(self.template.__dict__, data=np.empty(0))  # results have values of their own
+        else:
+            kind = kinds[self.template is not None and isinstance(self.template, sparse.spmatrix)]
+            made = kind((np.empty(self.nnz), index, start), shape=self.shape)
         made.indices, made.indptr = index, start
         made.has_canonical_format = True
         return made

@@ -35,6 +35,9 @@ fdc_status fdc_pattern_check(const fdc_pattern *p, int32_t *line);
  * transpose is stored in p. Linear time. */
 fdc_status fdc_pattern_transpose(const fdc_pattern *p, int32_t *start, int32_t *index, int32_t *position);
 
+/* Whether the transpose is the same pattern. cursor: (lines,). Linear time, and little of it where it is not. */
+int fdc_pattern_is_symmetric(const fdc_pattern *p, int32_t *cursor);
+
 /* The most entries of any line: no colouring of the other side has fewer colours. */
 int32_t fdc_pattern_longest(const fdc_pattern *p);
 

@@ -11,39 +11,81 @@ void *fdc_array(size_t count, size_t size) {
 
 /* ---- patterns ------------------------------------------------------------------------------------------------ */
 
+/* In loops that vectorise: whether all indices are from 0 to below width, and how many are not above the one before. */
+static int in_range(int32_t count, const int32_t *index, int32_t width, int32_t *descents) {
+    uint32_t outside = 0;
+    int32_t down = 0;
+    for (int32_t k = 0; k < count; k++) {
+        outside |= (uint32_t)index[k] >= (uint32_t)width;
+    }
+    for (int32_t k = 1; k < count; k++) {
+        down += index[k] <= index[k - 1];
+    }
+    *descents = down;
+    return outside == 0;
+}
+
 fdc_status fdc_pattern_check(const fdc_pattern *p, int32_t *line) {
     *line = -1;
     if (p->lines < 0 || p->width < 0 || p->start == NULL || p->start[0] != 0) return FDC_ERR_ARGUMENT;
+    int32_t backwards = 0;
     for (int32_t i = 0; i < p->lines; i++) {
+        backwards |= p->start[i + 1] < p->start[i];
+    }
+    for (int32_t i = 0; backwards && i < p->lines; i++) {
         *line = i;
         if (p->start[i + 1] < p->start[i]) return FDC_ERR_ARGUMENT;
+    }
+    /* Where all is well, the only descents are from one line to the next. */
+    const int32_t nnz = p->start[p->lines];
+    int32_t descents, between = 0;
+    const int fits = in_range(nnz, p->index, p->width, &descents);
+    for (int32_t i = 0; i < p->lines; i++) {
+        const int32_t k = p->start[i];
+        between += k > 0 && k < p->start[i + 1] && p->index[k] <= p->index[k - 1];
+    }
+    if (fits && descents == between) return FDC_OK;
+    for (int32_t i = 0; i < p->lines; i++) {
         int32_t last = -1;
         for (int32_t k = p->start[i]; k < p->start[i + 1]; k++) {
+            *line = i;
             if (p->index[k] <= last || p->index[k] >= p->width) return FDC_ERR_ARGUMENT;
             last = p->index[k];
         }
     }
-    *line = -1;
-    return FDC_OK;
+    return FDC_ERR_ARGUMENT;
 }
 
 fdc_status fdc_pattern_transpose(const fdc_pattern *p, int32_t *start, int32_t *index, int32_t *position) {
-    /* Counted two places on, so that filling turns start[j + 1] from the begin of line j into its end. */
-    int32_t *cursor = start + 1;
+    const int32_t nnz = p->start[p->lines];
+    int32_t *cursor = start + 1; /* of line j: its entries, then its end, then, as it is filled from there, its begin */
     memset(start, 0, ((size_t)p->width + 1) * sizeof *start);
-    int32_t nnz = p->start[p->lines];
     for (int32_t k = 0; k < nnz; k++)
-        if (p->index[k] + 1 < p->width) cursor[p->index[k] + 1]++;
+        cursor[p->index[k]]++;
     for (int32_t j = 1; j < p->width; j++)
         cursor[j] += cursor[j - 1];
-    for (int32_t i = 0; i < p->lines; i++) {
-        for (int32_t k = p->start[i]; k < p->start[i + 1]; k++) {
-            int32_t at = cursor[p->index[k]]++;
+    for (int32_t i = p->lines - 1; i >= 0; i--) {
+        for (int32_t k = p->start[i + 1] - 1; k >= p->start[i]; k--) {
+            const int32_t at = --cursor[p->index[k]];
             index[at] = i;
             if (position != NULL) position[at] = k;
         }
     }
+    memmove(start, cursor, (size_t)p->width * sizeof *start);
+    start[p->width] = nnz;
     return FDC_OK;
+}
+
+int fdc_pattern_is_symmetric(const fdc_pattern *p, int32_t *cursor) {
+    if (p->lines != p->width) return 0;
+    memcpy(cursor, p->start, (size_t)p->lines * sizeof *cursor);
+    for (int32_t i = 0; i < p->lines; i++) {
+        for (int32_t k = p->start[i]; k < p->start[i + 1]; k++) {
+            const int32_t j = p->index[k], mirror = cursor[j]++; /* rows come in order, so it must be the next one */
+            if (mirror == p->start[j + 1] || p->index[mirror] != i) return 0;
+        }
+    }
+    return 1;
 }
 
 int32_t fdc_pattern_longest(const fdc_pattern *p) {

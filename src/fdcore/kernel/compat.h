@@ -20,13 +20,10 @@
 #include <process.h>
 #else
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
-#endif
-
-#ifdef __linux__
-#include <sched.h>
 #endif
 
 /* ---- atomics -------------------------------------------------------------------------------------------------- */
@@ -145,6 +142,18 @@ static inline int64_t fdc_process_id(void) {
     return (int64_t)GetCurrentProcessId();
 }
 
+static inline void fdc_relax(void) {
+    YieldProcessor();
+}
+
+static inline void fdc_pause(int64_t ns) {
+    if (ns == 0) {
+        (void)SwitchToThread();
+    } else {
+        Sleep((DWORD)((ns + 999999) / 1000000));
+    }
+}
+
 typedef SRWLOCK fdc_mutex;
 typedef CONDITION_VARIABLE fdc_cond;
 typedef HANDLE fdc_thread;
@@ -205,6 +214,23 @@ static inline int64_t fdc_clock_ns(void) {
 
 static inline int64_t fdc_process_id(void) {
     return (int64_t)getpid();
+}
+
+/* Between two looks at what another thread is about to do. */
+static inline void fdc_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Lets other threads run, for so long at least. */
+static inline void fdc_pause(int64_t ns) {
+    if (ns == 0) {
+        (void)sched_yield();
+    } else {
+        const struct timespec nap = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+        (void)nanosleep(&nap, NULL);
+    }
 }
 
 typedef pthread_mutex_t fdc_mutex;

@@ -10,8 +10,14 @@
 #include <stdlib.h>
 
 #define CENTER (-1)           /* the unit that is f(x), where workers share it out like the others */
-#define RANGE 8192            /* rows, columns or components a claim in the stages without evaluations */
+#define RANGE 8192            /* rows, columns or components a claim in the stages without evaluations, at the most */
+#define PARTS 16              /* claims there are at least, where that leaves some */
+#define ALIGNED 512
 #define RANGES_WORTH 100000   /* components or entries from which on those stages take threads */
+#define SPINS 256             /* looks before a thread that waits for others reads the clock */
+#define PATIENCE_NS 200000    /* ... before it sleeps */
+#define NAP_NS 50000          /* ... at a time */
+#define POLL_NS 50000000      /* between looks for signals */
 
 void fdc_sparse_report(sparse_job *job, const fdc_failure *fail, ptrdiff_t place)
 {
@@ -21,6 +27,7 @@ void fdc_sparse_report(sparse_job *job, const fdc_failure *fail, ptrdiff_t place
         job->failed = place;
     }
     fdc_mutex_unlock(&job->base.lock);
+    fdc_atomic_store_int(&job->stopped, 1);
     fdc_atomic_store(&job->base.next, PTRDIFF_MAX / 2); /* nothing above what is claimed needs to start */
 }
 
@@ -32,30 +39,89 @@ static void on_cancel(void *ctx)
 
 /* ---- stages over ranges -------------------------------------------------------------------------------------- */
 
-static void range_task(void *ctx, int worker)
+void fdc_sparse_stage(sparse_job *job, ptrdiff_t count, void (*range)(sparse_job *, ptrdiff_t, ptrdiff_t))
 {
-    (void)worker;
-    sparse_job *job = ctx;
+    const ptrdiff_t even = (count / PARTS + ALIGNED) / ALIGNED * ALIGNED;
+    job->stage[job->stages++] = (sparse_stage){range, count, even < RANGE ? even : RANGE, 0, 0};
+}
+
+static void take_part(sparse_job *job, sparse_stage *stage)
+{
     for (;;) {
-        const ptrdiff_t begin = fdc_atomic_fetch_add(&job->base.next, RANGE);
-        if (begin >= job->range_end) {
+        const ptrdiff_t begin = fdc_atomic_fetch_add(&stage->next, stage->part);
+        if (begin >= stage->count) {
             return;
         }
-        job->range(job, begin, job->range_end - begin < RANGE ? job->range_end : begin + RANGE);
+        const ptrdiff_t end = stage->count - begin < stage->part ? stage->count : begin + stage->part;
+        stage->range(job, begin, end);
+        fdc_atomic_fetch_add(&stage->done, end - begin);
     }
+}
+
+/* Until others have done what they claimed; 0 where something has failed. What is left takes some microseconds as a rule,
+ * less than falling asleep and being woken; if it does not, this thread makes room. */
+static int awaited(sparse_job *job, const ptrdiff_t *done, ptrdiff_t count, int polls)
+{
+    int64_t start = 0, polled = 0;
+    for (int turn = 0; fdc_atomic_load(done) < count; turn++) {
+        if (fdc_atomic_load_int(&job->stopped) || fdc_atomic_load_int(&job->base.cancelled)) {
+            return 0;
+        }
+        if (turn < SPINS) {
+            fdc_relax();
+            continue;
+        }
+        if (fdc_process_id() != job->process) {
+            on_cancel(job); /* the others stayed in the parent process */
+            return 0;
+        }
+        const int64_t now = fdc_clock_ns();
+        start = start == 0 ? now : start;
+        polled = polled == 0 ? now : polled;
+        fdc_pause(now - start < PATIENCE_NS ? 0 : NAP_NS);
+        if (polls && now - polled > POLL_NS) {
+            polled = now;
+            if (fdc_poll(&job->base) != 0) {
+                on_cancel(job);
+            }
+        }
+    }
+    return !fdc_atomic_load_int(&job->stopped);
+}
+
+static void share_stages(sparse_job *job, int first, int worker)
+{
+    for (int k = first; k < job->stages; k++) {
+        take_part(job, &job->stage[k]);
+        if (k + 1 < job->stages && !awaited(job, &job->stage[k].done, job->stage[k].count, worker == 0)) {
+            return;
+        }
+    }
+}
+
+static void stages_task(void *ctx, int worker)
+{
+    share_stages(ctx, 0, worker);
+}
+
+/* All stages that are set. */
+static void run_stages(sparse_job *job, ptrdiff_t work)
+{
+    if (job->range_threads == 1 || work < RANGES_WORTH) {
+        for (int k = 0; k < job->stages; k++) {
+            job->stage[k].range(job, 0, job->stage[k].count);
+        }
+    } else {
+        (void)fdc_pool_run(job->base.o->pool, job->range_threads, stages_task, job, NULL, NULL, on_cancel);
+    }
+    job->stages = 0;
 }
 
 void fdc_sparse_ranges(sparse_job *job, ptrdiff_t count, ptrdiff_t work,
                        void (*range)(sparse_job *, ptrdiff_t, ptrdiff_t))
 {
-    if (job->threads == 1 || work < RANGES_WORTH) {
-        range(job, 0, count);
-        return;
-    }
-    job->range = range;
-    job->range_end = count;
-    job->base.next = 0;
-    (void)fdc_pool_run(job->base.o->pool, job->threads, range_task, job, NULL, NULL, on_cancel);
+    fdc_sparse_stage(job, count, range);
+    run_stages(job, work);
 }
 
 /* ---- evaluations --------------------------------------------------------------------------------------------- */
@@ -113,8 +179,7 @@ static fdc_status move(fdc_worker *w, ptrdiff_t unit, ptrdiff_t row, int back, f
     return FDC_OK;
 }
 
-/* Units begin..end in one call (one unit, unless the callback takes batches). */
-static fdc_status evaluate(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
+fdc_status fdc_sparse_evaluate(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail)
 {
     sparse_job *job = (sparse_job *)w->job;
     const ptrdiff_t member = job->members[job->start[begin / job->points]];
@@ -146,11 +211,12 @@ static void work(fdc_worker *w, ptrdiff_t end)
         }
         const ptrdiff_t stop = end - begin < job->base.chunk ? end : begin + job->base.chunk;
         const fdc_status status =
-            begin == CENTER ? fdc_base_value(w, job->center, &fail) : evaluate(w, begin, stop, &fail);
+            begin == CENTER ? fdc_base_value(w, job->center, &fail) : fdc_sparse_evaluate(w, begin, stop, &fail);
         if (status != FDC_OK) {
             fdc_sparse_report(job, &fail, begin);
             return;
         }
+        fdc_atomic_fetch_add(&job->finished, stop - begin);
     }
 }
 
@@ -174,169 +240,36 @@ static fdc_status worker_init(fdc_worker *w, sparse_job *job, double **slot, dou
     return FDC_OK;
 }
 
+/* What each thread does: its share of the evaluations, then of the stages that follow. */
 static void evaluation_task(void *ctx, int index)
 {
     sparse_job *job = ctx;
-    fdc_worker w;
-    if (index == 0) {
-        work(job->base.caller, job->groups * job->points);
-        return;
-    }
-    double *row = index <= job->helper_rows ? job->rows + index * job->base.rows * job->base.width : NULL;
+    fdc_worker own, *w = index == 0 ? job->base.caller : &own;
     fdc_failure fail = {FDC_ERR_MEMORY, -1, 0.0, 0};
-    if (worker_init(&w, job, NULL, row) != FDC_OK) {
+    double *row = index <= job->helper_rows ? job->rows + index * job->base.rows * job->base.width : NULL;
+    if (index != 0 && worker_init(w, job, NULL, row) != FDC_OK) {
         fdc_sparse_report(job, &fail, -1);
         return;
     }
-    work(&w, job->groups * job->points);
-    if (fdc_unchanged(&w, &fail) != FDC_OK) {
-        fdc_sparse_report(job, &fail, PTRDIFF_MAX);
+    const int steps = job->steps_are_due;
+    if (steps) {
+        take_part(job, &job->stage[0]);
     }
-    fdc_atomic_fetch_add(&job->base.nfev, w.nfev);
-    if (row == NULL) {
-        free(w.own_x);
-    }
-}
-
-/* ---- retreat ------------------------------------------------------------------------------------------------- */
-
-/* Where the value of row i and column j goes, which is entry k of `columns`. */
-static double *entry_of(const sparse_job *job, int32_t i, int32_t j, int32_t k)
-{
-    const fdc_pattern *rows = &job->s->rows;
-    if (rows->start == NULL) {
-        return job->base.p->jac + k;
-    }
-    int32_t low = rows->start[i], high = rows->start[i + 1] - 1;
-    while (low < high) {
-        const int32_t middle = low + (high - low) / 2;
-        if (rows->index[middle] < j) {
-            low = middle + 1;
-        } else {
-            high = middle;
+    if (!steps || awaited(job, &job->stage[0].done, job->stage[0].count, index == 0)) {
+        work(w, job->units);
+        if (fdc_unchanged(w, &fail) != FDC_OK) {
+            fdc_sparse_report(job, &fail, PTRDIFF_MAX);
         }
     }
-    return job->base.p->jac + low;
-}
-
-static int is_bad(const sparse_job *job, int32_t j)
-{
-    const fdc_pattern *columns = &job->s->columns;
-    for (int32_t k = columns->start[j]; k < columns->start[j + 1]; k++) {
-        if (!fdc_finite(1, entry_of(job, columns->index[k], j, k), 1)) {
-            return 1;
+    if (index != 0) {
+        fdc_atomic_fetch_add(&job->base.nfev, w->nfev);
+        if (row == NULL) {
+            free(w->own_x);
         }
     }
-    return 0;
-}
-
-/* Tries one scheme at shrunk steps for the components of `pending`, all of one colour; keeps in it those that gave NaN
- * or inf, or had no room. Returns how many. */
-static ptrdiff_t retry(fdc_worker *w, int32_t *pending, ptrdiff_t count, int side, double shrink, fdc_status *status,
-                       fdc_failure *fail)
-{
-    sparse_job *job = (sparse_job *)w->job;
-    const fdc_problem *p = job->base.p;
-    const fdc_options *o = job->base.o;
-    const fdc_scheme *s = &p->scheme[side];
-    ptrdiff_t tried = 0;
-    for (ptrdiff_t t = 0; t < count; t++) {
-        const int32_t j = pending[t];
-        fdc_placement first;
-        (void)fdc_place(p, o, j, &first);
-        fdc_placement at = {s, first.h * shrink, FDC_AT_SHRUNK};
-        const double factor = fdc_sparse_factor(p, o, j, &at), x = p->x[j];
-        if (factor == 0.0 || (shrink == 1.0 && s == first.scheme) ||
-            (o->lower != NULL && x + s->lowest * at.h < o->lower[j]) ||
-            (o->upper != NULL && x + s->highest * at.h > o->upper[j])) {
-            continue;
-        }
-        job->h[j] = at.h;
-        job->factor[j] = factor;
-        pending[t] = pending[tried]; /* those that are tried come first */
-        pending[tried++] = j;
+    if (awaited(job, &job->finished, job->units, index == 0)) {
+        share_stages(job, steps, index);
     }
-    if (tried == 0) {
-        return count;
-    }
-    /* A group of its own, in place of the first. */
-    const int32_t start[2] = {0, (int32_t)tried};
-    uint8_t group_side = (uint8_t)side;
-    job->start = start;
-    job->members = pending;
-    job->groups = 1;
-    job->group_side = &group_side;
-    for (ptrdiff_t unit = 0; unit < job->points && *status == FDC_OK; unit++) {
-        *status = evaluate(w, unit, unit + 1, fail);
-    }
-    if (*status == FDC_OK) {
-        fdc_sparse_combine(job, 0, p->m);
-        ptrdiff_t left = 0;
-        for (ptrdiff_t t = 0; t < count; t++) {
-            const int32_t j = pending[t];
-            const fdc_pattern *columns = &job->s->columns;
-            for (int32_t k = columns->start[j]; t < tried && k < columns->start[j + 1]; k++) {
-                *entry_of(job, columns->index[k], j, k) = job->y[columns->index[k]] * job->factor[j];
-            }
-            if (t >= tried || is_bad(job, j)) {
-                pending[left++] = j;
-            } else if (job->base.component != NULL) {
-                job->base.component[j] = side == 1   ? FDC_AT_FORWARD
-                                         : side == 2 ? FDC_AT_BACKWARD
-                                                     : FDC_AT_SHRUNK;
-            }
-        }
-        count = left;
-    }
-    job->group_side = NULL;
-    return count;
-}
-
-/* Columns with NaN or inf: the other side, then smaller and smaller steps, all of a colour together. */
-static fdc_status retreat(fdc_worker *w, double *f0, fdc_failure *fail)
-{
-    static const double shrink[] = {1.0, 0.125, 1.0 / 64, 1.0 / 512, 1.0 / 4096};
-    sparse_job *job = (sparse_job *)w->job;
-    const fdc_problem *p = job->base.p;
-    const fdc_sparsity *s = job->s;
-    fdc_status status = FDC_OK;
-    if (job->base.f0 == NULL) {
-        status = fdc_base_value(w, f0, fail);
-        job->base.f0 = f0;
-    } else if (!fdc_finite(p->m, job->base.f0, 1)) {
-        status = fdc_fail(fail, FDC_ERR_NONFINITE, -1, 0.0);
-    }
-    if (status != FDC_OK) {
-        return status;
-    }
-    int32_t *pending = malloc(((size_t)p->n + 1) * sizeof *pending);
-    uint8_t *group_side = job->group_side;
-    if (pending == NULL) {
-        return fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
-    }
-    for (int32_t c = 0; c < s->colors && status == FDC_OK; c++) {
-        ptrdiff_t count = 0;
-        for (int32_t t = s->group_start[c]; t < s->group_start[c + 1]; t++) {
-            if (is_bad(job, s->group[t])) {
-                pending[count++] = s->group[t];
-            }
-        }
-        for (size_t level = 0; level < sizeof shrink / sizeof *shrink; level++) {
-            for (int side = 0; side < p->nschemes && count > 0 && status == FDC_OK; side++) {
-                count = retry(w, pending, count, side, shrink[level], &status, fail);
-            }
-        }
-        if (status == FDC_OK && count > 0) {
-            int32_t least = pending[0];
-            for (ptrdiff_t t = 1; t < count; t++) {
-                least = pending[t] < least ? pending[t] : least;
-            }
-            status = fdc_fail(fail, FDC_ERR_NONFINITE, least, job->h[least]);
-        }
-    }
-    free(pending);
-    job->group_side = group_side;
-    return status;
 }
 
 /* ---- a run --------------------------------------------------------------------------------------------------- */
@@ -365,19 +298,20 @@ static int needs_center(const sparse_job *job)
     return p->scheme[0].uses_center;
 }
 
-/* All units, on the calling thread alone or with helpers. */
+/* All units, on the calling thread alone or with helpers, and then the entries. */
 static void run_units(fdc_worker *w, double *f0, fdc_failure *fail)
 {
     sparse_job *job = (sparse_job *)w->job;
     fdc_job *jb = &job->base;
-    const ptrdiff_t units = job->groups * job->points;
     const int64_t start = fdc_clock_ns();
     ptrdiff_t done = 0;
+    job->units = job->groups * job->points;
     jb->next = 0;
     if (jb->f0 == NULL && needs_center(job)) {
         jb->f0 = job->center = f0;
         if (job->threads > 1 && jb->o->workers > 0 && jb->chunk == 1) {
             jb->next = CENTER;
+            job->finished = CENTER;
         } else if (fdc_base_value(w, f0, fail) != FDC_OK) {
             fdc_sparse_report(job, fail, CENTER);
             return;
@@ -386,7 +320,7 @@ static void run_units(fdc_worker *w, double *f0, fdc_failure *fail)
         }
     }
     if (job->threads > 1 && jb->o->workers <= 0) { /* as many as the work is worth: time an evaluation */
-        if (done == 0 && units > 0) {
+        if (done == 0 && job->units > 0) {
             work(w, jb->chunk);
             if (jb->first.status != FDC_OK) {
                 return;
@@ -395,19 +329,23 @@ static void run_units(fdc_worker *w, double *f0, fdc_failure *fail)
             jb->next = done;
         }
         const double each = (double)(fdc_clock_ns() - start) / (double)(done > 0 ? done : 1);
-        if (each * (double)units < FDC_WORTH_THREADS_NS) {
+        if (each * (double)job->units < FDC_WORTH_THREADS_NS) {
             job->threads = 1;
         }
     }
     jb->caller = w;
-    if (job->threads == 1) {
-        work(w, units);
-    } else {
+    fdc_sparse_pass(job);
+    if (job->threads > 1) {
         const int took = fdc_pool_run(jb->o->pool, job->threads, evaluation_task, job, fdc_poll, jb, on_cancel);
         job->most = took > job->most ? took : job->most;
+        return;
     }
+    work(w, job->units);
     if (jb->first.status == FDC_OK && fdc_unchanged(w, fail) != FDC_OK) {
         fdc_sparse_report(job, fail, PTRDIFF_MAX);
+    }
+    if (jb->first.status == FDC_OK && !fdc_atomic_load_int(&jb->cancelled)) {
+        run_stages(job, job->s->columns.start[jb->p->n]);
     }
 }
 
@@ -427,6 +365,7 @@ fdc_status fdc_run_sparse(const fdc_problem *p, const fdc_options *o, fdc_info *
     job.base.width = p->is_complex ? 2 * p->n : p->n;
     job.base.rows = batched && p->block_rows > 0 ? p->block_rows : 1;
     job.base.chunk = job.base.rows;
+    job.process = fdc_process_id();
     job.s = s;
     job.points = p->scheme[0].npoints;
     job.groups = s->colors;
@@ -436,7 +375,9 @@ fdc_status fdc_run_sparse(const fdc_problem *p, const fdc_options *o, fdc_info *
     job.entry_group = s->entry_color;
     job.most = 1;
     const int serial = o->pool == NULL || o->workers == 1 || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT);
-    job.threads = serial ? 1 : o->workers > 0 ? o->workers : fdc_most_workers(o->workers);
+    const int most = o->workers > 0 ? o->workers : fdc_most_workers(o->workers);
+    job.threads = serial ? 1 : most;
+    job.range_threads = o->pool == NULL ? 1 : most;
     if (info != NULL) {
         job.base.component = info->component;
         info->nfev = 0;
@@ -486,9 +427,6 @@ fdc_status fdc_run_sparse(const fdc_problem *p, const fdc_options *o, fdc_info *
         }
         job.y = steps;
     }
-    if (info != NULL && info->step != NULL) {
-        memcpy(info->step, job.h, (size_t)p->n * sizeof *info->step);
-    }
     status = worker_init(&w, &job, p->xslot, job.rows);
     if (status != FDC_OK) {
         goto cleanup;
@@ -501,14 +439,11 @@ fdc_status fdc_run_sparse(const fdc_problem *p, const fdc_options *o, fdc_info *
     if (status == FDC_OK && fdc_atomic_load_int(&job.base.cancelled)) {
         status = FDC_ERR_CANCELLED;
     }
-    if (status == FDC_OK) {
-        fdc_sparse_pass(&job);
-        if (fdc_atomic_load_int(&job.bad)) {
-            status = retreat(&w, f0, &fail);
-            if (info != NULL && info->step != NULL) {
-                memcpy(info->step, job.h, (size_t)p->n * sizeof *info->step);
-            }
-        }
+    if (status == FDC_OK && fdc_atomic_load_int(&job.bad)) {
+        status = fdc_sparse_retreat(&w, f0, &fail);
+    }
+    if (info != NULL && info->step != NULL) {
+        memcpy(info->step, job.h, (size_t)p->n * sizeof *info->step);
     }
 
 cleanup:

@@ -110,15 +110,13 @@ void fdc_sparse_pass(sparse_job *job)
     const fdc_scheme *s = &job->base.p->scheme[0];
     const int by_row = job->s->rows.start != NULL, bytes = job->entry_group != NULL;
     const ptrdiff_t lines = by_row ? job->base.p->m : job->base.p->n;
-    const ptrdiff_t nnz = job->s->columns.start[job->base.p->n];
     int difference = s->form == FDC_IMAGINARY ? TAKE : s->form == FDC_PAIRS ? MINUS_SECOND : MINUS_CENTER;
     if (!is_single(s) || (job->group_side != NULL && s->form == FDC_PAIRS)) {
-        fdc_sparse_ranges(job, job->base.p->m, job->base.p->m * job->groups, fdc_sparse_combine);
+        fdc_sparse_stage(job, job->base.p->m, fdc_sparse_combine);
         difference = TAKE;
     }
-    fdc_sparse_ranges(job, lines, nnz,
-               difference == TAKE           ? (by_row ? rows_take : columns_take)
-               : difference == MINUS_CENTER ? (!by_row ? columns_center : bytes ? rows_center_byte : rows_center)
-                                            : (!by_row ? columns_second : bytes ? rows_second_byte : rows_second));
+    fdc_sparse_stage(job, lines,
+                     difference == TAKE           ? (by_row ? rows_take : columns_take)
+                     : difference == MINUS_CENTER ? (!by_row ? columns_center : bytes ? rows_center_byte : rows_center)
+                                                  : (!by_row ? columns_second : bytes ? rows_second_byte : rows_second));
 }
-

@@ -4,6 +4,19 @@
 
 #include "run.h"
 
+struct sparse_job;
+
+/* Work over 0..count that threads share. */
+typedef struct sparse_stage {
+    void (*range)(struct sparse_job *, ptrdiff_t, ptrdiff_t);
+    ptrdiff_t count;
+    ptrdiff_t part; /* of it that is claimed at once */
+    ptrdiff_t next; /* atomic: first that is not claimed */
+    ptrdiff_t done; /* atomic */
+} sparse_stage;
+
+enum { SPARSE_STAGES = 3 }; /* steps; weighted sums where differences are not single; entries */
+
 typedef struct sparse_job {
     fdc_job base; /* first: the workers' job */
     const fdc_sparsity *s;
@@ -21,11 +34,16 @@ typedef struct sparse_job {
     double *y;                  /* (groups * points, m) values of f */
     double *rows;               /* x of the helpers, helper_rows of them */
     ptrdiff_t helper_rows;
-    ptrdiff_t range_end;
-    void (*range)(struct sparse_job *, ptrdiff_t, ptrdiff_t);
+    sparse_stage stage[SPARSE_STAGES];
+    int stages;                 /* set */
+    int steps_are_due;          /* stage 0 is to be done by threads before they evaluate */
+    ptrdiff_t units, finished;  /* evaluations there are; atomic: that are done */
     ptrdiff_t failed;           /* unit or component of base.first */
     int bad;                    /* atomic: some entry is NaN or inf */
-    int threads;                /* that may work on a stage */
+    int stopped;                /* atomic: there has been a failure */
+    int64_t process;            /* that the run began in: a callback may fork */
+    int threads;                /* that may evaluate */
+    int range_threads;          /* that may work on a stage without evaluations */
     int most;                   /* that did */
 } sparse_job;
 
@@ -49,9 +67,21 @@ void fdc_sparse_report(sparse_job *job, const fdc_failure *fail, ptrdiff_t place
 void fdc_sparse_ranges(sparse_job *job, ptrdiff_t count, ptrdiff_t work,
                        void (*range)(sparse_job *, ptrdiff_t, ptrdiff_t));
 
+/* The same, to be done later, by threads that have evaluated. */
+void fdc_sparse_stage(sparse_job *job, ptrdiff_t count, void (*range)(sparse_job *, ptrdiff_t, ptrdiff_t));
+
+/* Units begin..end in one call (one unit, unless the callback takes batches). */
+fdc_status fdc_sparse_evaluate(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_failure *fail);
+
+/* ---- sparse_retreat.c ----------------------------------------------------------------------------------------- */
+
+/* Tries again for columns with NaN or inf, until all are finite or nothing is left to try. */
+fdc_status fdc_sparse_retreat(fdc_worker *w, double *f0, fdc_failure *fail);
+
 /* ---- sparse_steps.c ------------------------------------------------------------------------------------------- */
 
-/* Step and factor of every component, and groups of one scheme each. A failure is reported. */
+/* Step and factor of every component, and groups of one scheme each; or only the stage for it, where threads that are
+ * going to evaluate can do it first. A failure is reported. */
 fdc_status fdc_sparse_steps(sparse_job *job);
 
 /* The factor of component j at a placement; where the step is rounded, at->h is. 0: the points do not move. */
@@ -62,7 +92,7 @@ double fdc_sparse_factor(const fdc_problem *p, const fdc_options *o, ptrdiff_t j
 /* Leaves the weighted sum of each group's differences in its first row of values, for rows begin..end. */
 void fdc_sparse_combine(sparse_job *job, ptrdiff_t begin, ptrdiff_t end);
 
-/* Fills in all entries; sets job->bad if one is NaN or inf. */
+/* The stages that fill in all entries; they set job->bad if one is NaN or inf. */
 void fdc_sparse_pass(sparse_job *job);
 
 #endif

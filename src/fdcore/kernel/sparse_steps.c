@@ -156,7 +156,14 @@ fdc_status fdc_sparse_steps(sparse_job *job)
             return FDC_ERR_MEMORY;
         }
     }
-    fdc_sparse_ranges(job, p->n, p->n, plain && is_single(&p->scheme[0]) ? place_by_rule : place_each);
+    void (*const place)(sparse_job *, ptrdiff_t, ptrdiff_t) =
+        plain && is_single(&p->scheme[0]) ? place_by_rule : place_each;
+    if (job->threads > 1 && o->workers > 0 && job->side == NULL) {
+        fdc_sparse_stage(job, p->n, place);
+        job->steps_are_due = 1;
+        return FDC_OK;
+    }
+    fdc_sparse_ranges(job, p->n, p->n, place);
     if (job->base.first.status != FDC_OK) {
         return job->base.first.status;
     }

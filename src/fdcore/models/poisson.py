@@ -54,7 +54,7 @@ class PoissonRegression(Regression):
     >>> bool(abs(model.gradient(params)).max() < 1e-14)
     True
     >>> model.predict(params).round(2)
-    array([1.13, 2.75, 7.13])
+    array([1.1, 2.8, 7.1])
     """
 
     _kernel = "poisson"
