@@ -23,18 +23,28 @@ Vector = NDArray[np.float64]
 
 
 class Leaf(NamedTuple):
-    """One array of a tree and where it lies in the flat vector."""
+    """One array of a tree and where it lies in the flat vector.
+
+    A complex array is one of pairs: its `shape` has one more axis, of length 2, for real and imaginary part, and its
+    `dtype` is that of the parts.
+    """
 
     name: str
     shape: tuple[int, ...]
     start: int
     stop: int
     dtype: np.dtype[Any]
+    paired: bool = False
 
     @property
     def size(self) -> int:
-        """Number of entries."""
+        """Number of entries; a complex one counts as two."""
         return self.stop - self.start
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """The shape that the array came with."""
+        return self.shape[:-1] if self.paired else self.shape
 
 
 class Problem(NamedTuple):
@@ -93,6 +103,7 @@ class Tree:
         leaves = [vector[leaf.start : leaf.stop].reshape(leaf.shape) for leaf in self.leaves]
         if own_dtype:
             leaves = [a.astype(leaf.dtype, copy=False) for a, leaf in zip(leaves, self.leaves, strict=True)]
+        leaves = [unpaired(a) if leaf.paired else a for a, leaf in zip(leaves, self.leaves, strict=True)]
         return self._root.build(leaves)
 
     def leaf_of(self, index: int) -> int:
@@ -115,8 +126,14 @@ class Tree:
 
     def name(self, index: int) -> str:
         """Name of entry `index` of the vector, such as ``"layer1.W[3, 7]"``."""
-        leaf = self.leaves[self.leaf_of(index)]
-        return entry_name(leaf.name, self.index(index))
+        return entry_name(self.leaves[self.leaf_of(index)].name, *self.place(index))
+
+    def place(self, index: int) -> tuple[tuple[int, ...], str]:
+        """Multi-index, and "re" or "im" where the leaf is complex."""
+        inside = self.index(index)
+        if not self.leaves[self.leaf_of(index)].paired:
+            return inside, ""
+        return inside[:-1], ("re", "im")[inside[-1]]
 
     def collect(self, other: Any) -> tuple[Vector, list[Problem]]:
         """Read a tree that should have this structure, such as a gradient, and say where it has not.
@@ -150,17 +167,22 @@ class Tree:
 
     def dtypes(self, other: Any) -> list[np.dtype[Any] | None]:
         """The dtype of each leaf of a tree of this structure (None where there is no such leaf)."""
-        arrays = [None if part is None else as_numbers(part) for part in self.pick(other)]
+        arrays = [
+            None if part is None else paired(part) if leaf.paired else as_numbers(part)
+            for leaf, part in zip(self.leaves, self.pick(other), strict=True)
+        ]
         return [None if array is None else array.dtype for array in arrays]
 
 
-def flatten(tree: Any) -> tuple[Vector, Tree]:
+def flatten(tree: Any, *, complex_leaves: bool = False) -> tuple[Vector, Tree]:
     """Turn a tree of arrays into one flat float64 vector and the way back.
 
     Parameters
     ----------
     tree : array, number, or nested dict / list / tuple / namedtuple / dataclass of them
         A plain array (or number, or list of numbers) is a tree with one leaf named ``"x"``.
+    complex_leaves : bool
+        Take complex arrays too, as pairs of numbers; see `Leaf`.
 
     Returns
     -------
@@ -172,7 +194,7 @@ def flatten(tree: Any) -> tuple[Vector, Tree]:
     Raises
     ------
     ArgumentTypeError
-        An array is complex or holds objects, or there is no number in the tree.
+        An array holds objects, or is complex where these are not taken, or there is no number in the tree.
 
     Examples
     --------
@@ -186,7 +208,7 @@ def flatten(tree: Any) -> tuple[Vector, Tree]:
     """
     arrays: list[NDArray[Any]] = []
     leaves: list[Leaf] = []
-    root = _parse(tree, "", arrays, leaves)
+    root = _parse(tree, "", arrays, leaves, complex_leaves)
     if not leaves:
         raise ArgumentTypeError(f"expected an array or a tree of arrays, got {type(tree).__name__} without any number")
     vector = np.empty(leaves[-1].stop)
@@ -195,9 +217,31 @@ def flatten(tree: Any) -> tuple[Vector, Tree]:
     return vector, Tree(root, tuple(leaves))
 
 
-def entry_name(name: str, index: tuple[int, ...]) -> str:
-    """Name one entry of an array: ``W[3, 7]``; a 0-d array has no index."""
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
+def entry_name(name: str, index: tuple[int, ...], part: str = "") -> str:
+    """Name one entry of an array: ``W[3, 7]``, or ``z[3].im``; a 0-d array has no index."""
+    return (f"{name}[{', '.join(map(str, index))}]" if index else name) + (f".{part}" if part else "")
+
+
+def paired(value: Any) -> NDArray[Any] | None:
+    """The array of pairs (real part, imaginary part) that complex or real numbers are; None for anything else."""
+    array = as_numbers(value)
+    if array is None:
+        value = value.detach() if hasattr(value, "detach") else value
+        if isinstance(value, (bool, str, bytes)) or value is None or callable(value):
+            return None
+        array = np.asarray(value.resolve_conj() if hasattr(value, "resolve_conj") else value)
+        if array.dtype.kind != "c":
+            return None
+    if array.dtype.kind == "c":
+        return np.stack([array.real, array.imag], axis=-1)
+    return np.stack([array, np.zeros_like(array)], axis=-1)
+
+
+def unpaired(pairs: NDArray[Any]) -> NDArray[Any]:
+    """The complex array that an array of pairs is: a view where its memory allows it."""
+    kind = np.result_type(pairs.dtype, np.complex64) if pairs.dtype.itemsize < 8 else np.dtype(np.complex128)
+    pairs = np.ascontiguousarray(pairs, dtype=np.float32 if kind == np.complex64 else np.float64)
+    return pairs.reshape(-1).view(kind).reshape(pairs.shape[:-1])
 
 
 class _Node:
@@ -223,11 +267,11 @@ class _Array(_Node):
     def read(self, other: Any, vector: Vector, leaves: tuple[Leaf, ...], problems: list[Problem]) -> None:
         leaf = leaves[self.position]
         if other is None:
-            message = f"{leaf.name}: None instead of an array of shape {leaf.shape}"
+            message = f"{leaf.name}: None instead of an array of shape {leaf.own_shape}"
             problems.append(Problem("none", leaf.name, message, (self.position,)))
             return
         try:
-            array = as_numbers(other)
+            array = paired(other) if leaf.paired else as_numbers(other)
         except (TypeError, ValueError):
             array = None
         if array is None:
@@ -236,7 +280,8 @@ class _Array(_Node):
             problems.append(Problem("type", leaf.name, message, (self.position,), other))
             return
         if array.shape != leaf.shape:
-            message = f"{leaf.name}: shape {array.shape}, but the parameter has {leaf.shape}"
+            there = array.shape[:-1] if leaf.paired else array.shape
+            message = f"{leaf.name}: shape {there}, but the parameter has {leaf.own_shape}"
             # An axis of length one more or less is a matter of taste; anything else is not the same array.
             if _squeezed(array.shape) != _squeezed(leaf.shape):
                 problems.append(Problem("shape", leaf.name, message, (self.position,), array))
@@ -375,7 +420,7 @@ def _only_numbers(value: Sequence[Any]) -> bool:
     )
 
 
-def _parse(value: Any, name: str, arrays: list[NDArray[Any]], leaves: list[Leaf]) -> _Node:
+def _parse(value: Any, name: str, arrays: list[NDArray[Any]], leaves: list[Leaf], complex_leaves: bool) -> _Node:
     try:
         array = as_numbers(value)
     except ValueError:  # nested lists of unequal lengths: a list of arrays
@@ -386,20 +431,27 @@ def _parse(value: Any, name: str, arrays: list[NDArray[Any]], leaves: list[Leaf]
         leaves.append(Leaf(name or "x", array.shape, start, start + array.size, dtype))
         arrays.append(array)
         return _Array(len(leaves) - 1)
+    if complex_leaves and _complex(value):
+        pairs = np.asarray(paired(value))
+        start = leaves[-1].stop if leaves else 0
+        dtype = pairs.dtype if pairs.dtype.kind == "f" else np.dtype(np.float64)
+        leaves.append(Leaf(name or "x", pairs.shape, start, start + pairs.size, dtype, True))
+        arrays.append(pairs)
+        return _Array(len(leaves) - 1)
     if isinstance(value, Mapping):
-        items = {key: _parse(child, _join(name, key), arrays, leaves) for key, child in value.items()}
+        items = {key: _parse(child, _join(name, key), arrays, leaves, complex_leaves) for key, child in value.items()}
         return _Container(value, name, items)
     if isinstance(value, (list, tuple)):
         fields = getattr(value, "_fields", None)
         keys = fields if fields is not None else range(len(value))
         names = [_join(name, key) if fields is not None else f"{name or 'x'}[{key}]" for key in keys]
-        items = {k: _parse(v, n, arrays, leaves) for k, v, n in zip(keys, value, names, strict=True)}
+        items = {k: _parse(v, n, arrays, leaves, complex_leaves) for k, v, n in zip(keys, value, names, strict=True)}
         return _Container(value, name, items)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
-        items = {key: _parse(getattr(value, key), _join(name, key), arrays, leaves) for key in fields}
+        items = {key: _parse(getattr(value, key), _join(name, key), arrays, leaves, complex_leaves) for key in fields}
         return _Container(value, name, items)
-    if isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c"):
+    if _complex(value):
         raise ArgumentTypeError(
             f"{name or 'x'}: complex numbers are no parameters of a real function here; give the real and the "
             "imaginary part as two arrays"
@@ -407,6 +459,15 @@ def _parse(value: Any, name: str, arrays: list[NDArray[Any]], leaves: list[Leaf]
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         raise ArgumentTypeError(f"{name or 'x'}: an array of objects; give a list of arrays instead")
     return _Static(value)
+
+
+def _complex(value: Any) -> bool:
+    if isinstance(value, list):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError):
+            return False
+    return isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c")
 
 
 def _join(name: str, key: Any) -> str:

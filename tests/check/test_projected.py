@@ -166,3 +166,30 @@ def test_memory_of_a_large_check():
     tracemalloc.stop()
     assert check.verdict == "agrees"
     assert peak <= 6.0
+
+
+def test_a_global_fault_is_named_without_looking_for_it():
+    x = point(300_000)
+    for change, label in ((2.0, "factor"), (-1.0, "sign"), (1.0 / x.size, "factor-size")):
+        check = fd.check_gradient(lambda x: float(x @ x), lambda x, c=change: 2.0 * c * x, x, mode="projected")
+        assert [d.label for d in check.diagnoses] == [label]
+        assert check.nfev < 150
+
+
+@pytest.mark.slow
+def test_one_entry_in_two_million():
+    x = point(2_000_000)
+    j = 1_654_321
+
+    def grad(x):
+        g = 2.0 * x
+        g[j] *= 1.001
+        return g
+
+    tracemalloc.start()
+    check = fd.check_gradient(lambda x: float(x @ x), grad, x)
+    peak = tracemalloc.get_traced_memory()[1] / x.nbytes
+    tracemalloc.stop()
+    assert [e.index for e in check.wrong] == [(j,)]
+    assert check.nfev <= 600
+    assert peak <= 6.0

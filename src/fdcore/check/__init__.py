@@ -1,7 +1,9 @@
 """Gradient checks: is it wrong, where, and why."""
 
 from fdcore.check.gradient import check_gradient
-from fdcore.check.jacobian import check_hessian, check_jacobian, check_jvp, check_vjp
+from fdcore.check.hessian import check_hessian, check_hvp
+from fdcore.check.jacobian import check_jacobian
+from fdcore.check.products import check_jvp, check_vjp
 from fdcore.check.relative import error_band, relative_error
 from fdcore.check.taylor import TaylorTest, taylor_test
 from fdcore.check.verdict import (
@@ -25,6 +27,7 @@ __all__ = [
     "WrongGradientError",
     "check_gradient",
     "check_hessian",
+    "check_hvp",
     "check_jacobian",
     "check_jvp",
     "check_vjp",

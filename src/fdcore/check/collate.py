@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fdcore.check.diagnose import diagnose, known_sizes
 from fdcore.check.evaluate import Gradient, Objective
-from fdcore.check.judge import LIMIT, ZERO, Scales, judge_entry, rms
+from fdcore.check.judge import LIMIT, REASONS, ZERO, Scales, judge_entry, rms
 from fdcore.check.preflight import Findings
 from fdcore.check.projected import SMALLEST, Probe, Projector, Search
 from fdcore.check.relative import relative_error
@@ -92,6 +92,13 @@ def collate(
     tree: Tree, x: Vector, objective: Objective, gradient: Gradient, found: Findings, comparison: Comparison, seed: int
 ) -> GradientCheck:
     """Conclude; may be called again when more was measured."""
+    with np.errstate(all="ignore"):
+        return _collate(tree, x, objective, gradient, found, comparison, seed)
+
+
+def _collate(
+    tree: Tree, x: Vector, objective: Objective, gradient: Gradient, found: Findings, comparison: Comparison, seed: int
+) -> GradientCheck:
     found = replace(found, notes=list(found.notes), diagnoses=list(found.diagnoses))
     owners = (objective.args, objective.kwargs, objective.function, gradient.function)
     sizes = known_sizes(tree, *owners)
@@ -108,9 +115,9 @@ def collate(
     for k, leaf in enumerate(tree.leaves):
         own = of_leaf.get(leaf.name, [])
         if k in unusable:
-            row = Parameter(leaf.name, leaf.shape, WRONG, math.inf, math.inf, unusable[k].kind)
+            row = Parameter(leaf.name, leaf.own_shape, WRONG, math.inf, math.inf, unusable[k].kind)
         elif not math.isfinite(found.f0):
-            row = Parameter(leaf.name, leaf.shape, CANNOT_TELL, math.nan, math.inf, "f is not finite")
+            row = Parameter(leaf.name, leaf.own_shape, CANNOT_TELL, math.nan, math.inf, "f is not finite")
         elif comparison.mode == "elementwise":
             row = _elementwise(leaf, own, comparison)
         else:
@@ -127,7 +134,7 @@ def collate(
     if reason.startswith(ZERO):
         found.note("uninformative", f"{ZERO}, which says nothing about its formula; check at a displaced point")
     _note_kinks(entries, found)
-    _note_rtol(entries, found, comparison.rtol)
+    _note_rtol(entries, found, comparison)
     _note_rest(tree, found, comparison)
     blocks = _blocks(tree, x, found, comparison, index, numeric, error, sizes)
     right = [row.name for row in parameters if row.verdict == AGREES and math.isfinite(row.detection_limit)]
@@ -206,6 +213,7 @@ def _blocks(
                 values.get(k),
                 {name: part for name, part in parts.items() if name != leaf.name and part.size == leaf.size},
                 comparison.settled(leaf),
+                leaf.paired,
             )
         )
     return blocks
@@ -236,7 +244,8 @@ def _entries(
         leaf = tree.leaves[position]
         analytic, slope = float(found.analytic[j]), comparison.slopes[j]
         judged = judge_entry(analytic, slope, found.rounding.entry(j), scales.gradient[position], comparison.rtol)
-        entries.append(Entry(leaf.name, tree.index(j), analytic, slope.value, *judged))
+        index_, part = tree.place(j)
+        entries.append(Entry(leaf.name, index_, analytic, slope.value, *judged, part=part))
     return entries
 
 
@@ -247,7 +256,7 @@ def _elementwise(leaf: Leaf, entries: list[Entry], comparison: Comparison) -> Pa
     wanted = leaf.size if comparison.chosen is None else int(comparison.chosen[part].sum())
     if not entries and not wanted:
         verdict, reason = (AGREES, "" if leaf.size == 0 else UNCHECKED)
-        return Parameter(leaf.name, leaf.shape, verdict, 0.0, 0.0 if leaf.size == 0 else math.inf, reason)
+        return Parameter(leaf.name, leaf.own_shape, verdict, 0.0, 0.0 if leaf.size == 0 else math.inf, reason)
     size = rms(np.array([e.numeric for e in entries]))
     # A kink has no derivative to be found: what it says is about one-sided slopes.
     bars = [e.error for e in entries if e.reason != "kink"]
@@ -260,7 +269,7 @@ def _elementwise(leaf: Leaf, entries: list[Entry], comparison: Comparison) -> Pa
     elif len(entries) < wanted:
         verdict, reason, limit = CANNOT_TELL, "the budget was used up", math.inf
     return Parameter(
-        leaf.name, leaf.shape, verdict, _worst(entries), limit, reason, len(entries), len(wrong), _norm(entries)
+        leaf.name, leaf.own_shape, verdict, _worst(entries), limit, reason, len(entries), len(wrong), _norm(entries)
     )
 
 
@@ -271,8 +280,10 @@ def _projected(
     wrong = [e for e in entries if e.verdict == WRONG]
     if leaf.size == 0 or (comparison.chosen is not None and not comparison.chosen[leaf.start : leaf.stop].any()):
         return Parameter(
-            leaf.name, leaf.shape, AGREES, 0.0, 0.0 if leaf.size == 0 else math.inf, UNCHECKED if leaf.size else ""
+            leaf.name, leaf.own_shape, AGREES, 0.0, 0.0 if leaf.size == 0 else math.inf, UNCHECKED if leaf.size else ""
         )
+    if len(entries) == leaf.size and comparison.chosen is None:
+        return _elementwise(leaf, entries, comparison)
     probes = comparison.seen(leaf)
     error = max((p.error for p in probes), default=math.inf)
     size, step = rms(part), scales.x[position]
@@ -292,10 +303,10 @@ def _projected(
         reason = next((_WORDS[p.reason] for p in probes if p.reason in _WORDS), ZERO)
         if reason == ZERO and not math.isfinite(error):
             reason = "f is not finite nearby"
-    return Parameter(leaf.name, leaf.shape, verdict, z, limit, reason, len(entries), len(wrong), _norm(entries))
+    return Parameter(leaf.name, leaf.own_shape, verdict, z, limit, reason, len(entries), len(wrong), _norm(entries))
 
 
-_WORDS = {"noise": "f is noisy", "rough": "f is not smooth here", "non-finite": "f is not finite nearby"}
+_WORDS = REASONS | {"kink": "f has a kink here"}
 
 
 def _overall(
@@ -361,7 +372,15 @@ def _note_rest(tree: Tree, found: Findings, comparison: Comparison) -> None:
     found.note("not-located", f"there are more wrong entries, {places}; a larger budget finds them")
 
 
-def _note_rtol(entries: list[Entry], found: Findings, rtol: float) -> None:
+def _note_rtol(entries: list[Entry], found: Findings, comparison: Comparison) -> None:
+    rtol = comparison.rtol
+    probes = [*comparison.probes, *(comparison.search.clean if comparison.search else [])]
+    loose = [p for p in probes if p.z > LIMIT and not p.wrong and math.isfinite(p.error)]
+    if loose and rtol:
+        probe = max(loose, key=lambda p: p.z)
+        apart = abs(probe.analytic - probe.numeric) / probe.typical
+        message = f"along random directions the gradient is wrong by {apart:.2g} of it, less than rtol = {rtol:g}"
+        found.note("within-rtol", message)
     close = [e for e in entries if e.reason == "within rtol"]
     if close:
         worst = max(close, key=lambda e: e.z)

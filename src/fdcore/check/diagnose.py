@@ -22,6 +22,8 @@ Labels of the diagnoses:
 ``"threshold"``         wrong only on one side of a threshold, or clipped
 ``"sign-entries"``, ``"factor-entries"``
                         some entries have the opposite sign, or one common factor
+``"conjugate"``, ``"wirtinger"``
+                        of complex parameters: the complex conjugate; another convention, half or twice as large
 ``"float32"``           differences of the size of single precision
 ``"non-finite"``        NaN or infinity, all else agrees
 ``"missing"``           no array where one should be
@@ -40,7 +42,7 @@ from typing import Any
 import numpy as np
 
 from fdcore.check.places import place, single_precision
-from fdcore.check.suspects import SUSPECTS, Block, Claim, describe_factor, factor_of
+from fdcore.check.suspects import SUSPECTS, Block, Claim, complex_factor, describe_factor, factor_of
 from fdcore.check.verdict import Diagnosis
 from fdcore.tree import Problem, Tree
 
@@ -125,7 +127,7 @@ def _common_factor(blocks: list[Block]) -> Claim | None:
         return None  # one entry among others: its factor is no explanation
     if len(blocks) == 1 and blocks[0].complete and blocks[0].x.size > 1 and blocks[0].wrong.sum() == 1:
         return None
-    return describe_factor(factor, doubt, sizes, sum(b.data for b in blocks))
+    return complex_factor(describe_factor(factor, doubt, sizes, sum(b.data for b in blocks)), blocks)
 
 
 def _diagnosis(claim: Claim, name: str, where: str) -> Diagnosis:
@@ -155,7 +157,7 @@ def known_sizes(tree: Tree, *owners: Any) -> dict[int, str]:
             if len(shape) > 1:
                 sizes.setdefault(int(math.prod(shape)), f"the size of {name}")
     for leaf in tree.leaves:
-        for axis, size in enumerate(leaf.shape):
+        for axis, size in enumerate(leaf.own_shape):
             sizes.setdefault(size, f"the length of axis {axis} of {leaf.name}")
         sizes.setdefault(leaf.size, f"the size of {leaf.name}")
     sizes.setdefault(tree.size, "the number of parameters")

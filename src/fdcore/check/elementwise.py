@@ -92,7 +92,16 @@ class Prober:
             found = combine(found, second)
             if abs(analytic - found.value) > LIMIT * (found.error + rounding) and dtype == np.float64:
                 found = self._second_opinion(j, found)
-        return found
+        elif found.error == np.inf and np.isfinite(found.value) and dtype == np.float64:
+            found = self._second_opinion(j, found)
+        return found._replace(error=np.inf, reason="hidden") if self._hidden(j, analytic, found) else found
+
+    def _hidden(self, j: int, analytic: float, found: Slope) -> bool:
+        """Whether f may be singular at the scale of x without a value of it showing that: a root at 1e-300."""
+        size = abs(float(self.x[j]))
+        invisible = abs(analytic) * size < 15.0 * max(self.f.unit * abs(self.f0), self.noise)
+        apart = abs(analytic) > 1e3 * (abs(found.value) + found.error)
+        return 0.0 < 1e3 * size < found.step and invisible and apart
 
     def _second_opinion(self, j: int, found: Slope) -> Slope:
         """Where the bar is wide, ask the adaptive derivative too; the narrower bar counts.
@@ -112,6 +121,10 @@ class Prober:
         except FdcoreError:
             return found
         if not other.error < found.error:
+            return found
+        # Next to a singularity that no step resolves, only a narrow value that holds on both sides counts.
+        ends = [value(float(self.x[j]) + sign * 2.0 * float(other.step)) for sign in (1.0, -1.0)]
+        if not np.all(np.isfinite(ends)) and other.error > 1e-3 * abs(other.value):
             return found
         return Slope(other.value, other.error, other.step, found.nfev + other.nfev)
 

@@ -18,7 +18,7 @@ __all__ = ["DOUBLE", "Gradient", "Objective", "precision"]
 Vector = NDArray[np.float64]
 
 DOUBLE = 2.0**-53
-_UNIT = {"float64": DOUBLE, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+_UNIT = {"float64": DOUBLE, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "complex64": 2.0**-24}
 
 
 def precision(value: Any) -> float:
@@ -121,11 +121,21 @@ class Gradient(_Callable):
     ----------
     given : bool
         The gradient is an array (or tree), not a function.
+    convention : {"torch", "jax", "wirtinger"}
+        What it is for complex parameters z = a + i b: df/da + i df/db, its conjugate, or half of it.
     """
 
-    def __init__(self, function: Any, tree: Tree, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        function: Any,
+        tree: Tree,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        convention: str = "torch",
+    ) -> None:
         super().__init__(function, tree, args, kwargs)
         self.given = not callable(function)
+        self.convention = convention
 
     def first(self, vector: Vector) -> Any:
         """The gradient at the point of the check, as it was returned."""
@@ -135,7 +145,13 @@ class Gradient(_Callable):
         """Read what the gradient returned into a flat vector of its own."""
         if value is None and not self.given:
             raise ArgumentTypeError("grad returned None; does it end in a return statement?")
-        return self.tree.collect(value)
+        vector, problems = self.tree.collect(value)
+        for leaf in self.tree.leaves:
+            if leaf.paired and self.convention == "jax":
+                vector[leaf.start + 1 : leaf.stop : 2] *= -1.0
+            elif leaf.paired and self.convention == "wirtinger":
+                vector[leaf.start : leaf.stop] *= 2.0
+        return vector, problems
 
     def __call__(self, vector: Vector) -> Vector:
         """The gradient at another point."""

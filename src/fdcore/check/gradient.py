@@ -18,7 +18,7 @@ from fdcore.check.judge import Scales
 from fdcore.check.preflight import Findings, aftermath, preflight
 from fdcore.check.projected import Projector, Search
 from fdcore.check.slope import COST
-from fdcore.check.verdict import GradientCheck, worst
+from fdcore.check.verdict import CANNOT_TELL, GradientCheck, worst
 from fdcore.errors import ArgumentError
 from fdcore.progress import showing
 from fdcore.tree import Tree, flatten
@@ -44,6 +44,7 @@ def check_gradient(
     sample: int | None = None,
     rtol: float = 0.0,
     points: int = 1,
+    convention: str = "torch",
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     progress: Any = None,
@@ -64,7 +65,7 @@ def check_gradient(
         stand for arrays and tuples.
     x : array, number, or nested dict / list / tuple / namedtuple / dataclass of them
         The point. Both functions get arrays of float64 in the same structure, fresh ones for each call; nothing of
-        `x` is ever changed.
+        `x` is ever changed. Complex arrays are taken as pairs of real numbers, called ``z[3].re`` and ``z[3].im``.
     mode : {"auto", "elementwise", "projected"}
         ``"elementwise"`` compares every entry by itself. ``"projected"`` compares derivatives along random directions,
         and halves what fails down to single entries. ``"auto"`` is elementwise where the budget allows ten evaluations
@@ -83,6 +84,9 @@ def check_gradient(
     points : int
         Check at this number of points: at `x`, and at random ones nearby. The outcome is the worst of all; each note
         on its point says which one it was.
+    convention : {"torch", "jax", "wirtinger"}
+        What `grad` returns for complex parameters z = a + i b: df/da + i df/db (twice the derivative by conj(z), the
+        direction of steepest ascent), its conjugate, or half of it (the derivative by conj(z)).
     args, kwargs
         Further arguments of both functions.
     progress : True or callable, optional
@@ -125,7 +129,9 @@ def check_gradient(
         raise ArgumentError(f"budget must be at least 1 evaluation, not {budget}")
     if not 0.0 <= rtol < 1.0:
         raise ArgumentError(f"rtol must be between 0 and 1, not {rtol}")
-    vector, tree = flatten(x)
+    if convention not in ("torch", "jax", "wirtinger"):
+        raise ArgumentError(f"convention must be 'torch', 'jax' or 'wirtinger', not {convention!r}")
+    vector, tree = flatten(x, complex_leaves=True)
     if points != 1:
         return _several(
             f,
@@ -142,6 +148,7 @@ def check_gradient(
                 "exclude": exclude,
                 "sample": sample,
                 "rtol": rtol,
+                "convention": convention,
                 "args": args,
                 "kwargs": kwargs,
                 "progress": progress,
@@ -156,7 +163,7 @@ def check_gradient(
         affordable = 10 * count <= (budget or ELEMENTWISE)
         mode = "elementwise" if affordable or sample is not None else "projected"
     objective = Objective(f, tree, args, kwargs or {})
-    gradient = Gradient(grad, tree, args, kwargs or {})
+    gradient = Gradient(grad, tree, args, kwargs or {}, convention)
     comparison = Comparison(mode, rtol, chosen)
     with showing(progress, "check", 8 * count if mode == "elementwise" else budget or PROJECTED) as meter:
         objective.meter = meter
@@ -169,9 +176,13 @@ def check_gradient(
                 _every_entry(prober, found, chosen, budget or 2**62, comparison)
             else:
                 projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
-                _directions(projector, budget or PROJECTED, comparison)
+                with np.errstate(all="ignore"):
+                    _directions(projector, budget or PROJECTED, comparison)
             aftermath(objective, gradient, vector, found)
-    return collate(tree, vector, objective, gradient, found, comparison, seed)
+        check = collate(tree, vector, objective, gradient, found, comparison, seed)
+        if comparison.search is not None and _look_closer(tree, comparison, comparison.search, check):
+            check = collate(tree, vector, objective, gradient, found, comparison, seed)
+    return check
 
 
 def _several(
@@ -238,15 +249,22 @@ def _every_entry(
             prober.f.meter.total = prober.f.calls * len(indices) // len(comparison.slopes)
 
 
-def _look_closer(tree: Tree, comparison: Comparison, search: Search) -> bool:
-    """Spend what is left of the budget on arrays in which much is wrong and that no formula explains."""
+def _look_closer(tree: Tree, comparison: Comparison, search: Search, check: GradientCheck) -> bool:
+    """Spend what is left of the budget where much is wrong and no formula explains it, and on unclear arrays.
+
+    Of the latter it has to be every entry: those at a kink then do not hide the others.
+    """
     more = False
-    for leaf in tree.leaves:
-        if leaf.name in comparison.explained or not any(leaf.start <= p.start < leaf.stop for p in search.dense):
-            continue
+    for leaf, row in zip(tree.leaves, check.parameters, strict=True):
         affordable = search.left() // (COST + 2)
-        count = leaf.size if leaf.size <= affordable else min(32, affordable)
-        more |= search.more(leaf.start, leaf.stop, count)
+        if row.verdict == CANNOT_TELL:
+            count = leaf.size if leaf.size <= affordable else 0
+        elif leaf.name in comparison.explained or not any(leaf.start <= p.start < leaf.stop for p in search.dense):
+            count = 0
+        else:
+            count = leaf.size if leaf.size <= affordable else min(32, affordable)
+        if count:
+            more |= search.more(leaf.start, leaf.stop, count)
     return more
 
 

@@ -12,7 +12,7 @@ from fdcore.check.slope import Slope
 from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Verdict
 from fdcore.tree import Tree
 
-__all__ = ["LIMIT", "ZERO", "Scales", "judge_entry", "rms"]
+__all__ = ["LIMIT", "REASONS", "ZERO", "Scales", "judge_entry", "rms"]
 
 Vector = NDArray[np.float64]
 
@@ -63,8 +63,10 @@ def judge_entry(
     error, z, verdict, reason
     """
     error = slope.error + (rounding if math.isfinite(rounding) else 0.0)
-    if not math.isfinite(slope.value) or not math.isfinite(error):
+    if not math.isfinite(slope.value):
         return math.inf, math.nan, CANNOT_TELL, "f is not finite nearby"
+    if not math.isfinite(error):
+        return math.inf, math.nan, CANNOT_TELL, REASONS.get(slope.reason, "f is not smooth here")
     if not math.isfinite(analytic):
         return error, math.inf, WRONG, "not finite"
     if slope.reason == "constant" and analytic == 0.0:
@@ -82,15 +84,18 @@ def judge_entry(
         return (error, z, AGREES, "within rtol") if difference <= rtol * size else (error, z, WRONG, slope.reason)
     if LIMIT * error <= max(0.5 * size, 0.05 * scale):
         return error, z, AGREES, ""
-    reason = _REASONS.get(slope.reason, ZERO)
-    if reason == ZERO and size > 2.0 * error:
+    reason = REASONS.get(slope.reason, ZERO)
+    if reason == ZERO and rounding > 0.5 * error:
+        reason = "the gradient changes by as much as that when x moves by one rounding, or between calls"
+    elif reason == ZERO and size > 2.0 * error:
         reason = "f has too few digits"
     return error, z, CANNOT_TELL, reason
 
 
-_REASONS = {
+REASONS = {
     "noise": "f is noisy",
     "rough": "f is not smooth here",
+    "hidden": "f has too few digits to be seen at the scale of x",
     "one-sided": "f has no value on one side",
     "non-finite": "f is not finite nearby",
 }

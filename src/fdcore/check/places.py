@@ -60,9 +60,10 @@ def _all(block: Block) -> str:
 
 
 def _single(block: Block, where: NDArray[np.intp]) -> Claim | None:
-    if where.size != 1 or block.x.size == 1:
+    numbers = 2 if block.paired else 1
+    if np.unique(where // numbers).size != 1 or block.x.size == numbers:
         return None
-    index = [int(k) for k in np.unravel_index(int(where[0]), block.shape)]
+    index = [int(k) for k in np.unravel_index(int(where[0]), block.shape)][: len(block.shape) - numbers + 1]
     return Claim(
         "single-entry",
         f"only entry {index} is wrong, all others agree",
@@ -87,6 +88,10 @@ def _lines(block: Block, where: NDArray[np.intp]) -> Claim | None:
         if not most:
             continue
         label = "single-row" if axis == 0 else "single-column" if axis == len(block.shape) - 1 else "single-slice"
+        if block.paired and axis == len(block.shape) - 1:
+            part = ("real", "imaginary")[row]
+            message = f"only the {part} parts are wrong ({where.size}), all others agree"
+            return Claim("single-slice", message, "conjugated or dropped somewhere?", {"part": part})
         what = {"single-row": "row", "single-column": "column"}.get(label, f"slice of axis {axis},")
         message = f"only {what} {row} is wrong ({where.size} entries), all others agree"
         return Claim(

@@ -18,11 +18,18 @@ Labels of the notes, in the order in which they are looked for:
 ``"stale-cache"``      the gradient does not change although the point does, and is wrong there
 ``"f-order"``          f at the point changes after it was called elsewhere
 
-Three more come from the comparison itself:
+More come from the comparison itself:
 
 ``"kink"``             the gradient is a valid subgradient where no derivative exists
 ``"not-located"``      something is wrong between two entries, and the budget was used up before it was found
+``"within-rtol"``      something differs by more than its bar, but by less than the `rtol` that was stated
 ``"uninformative"``    the gradient is zero as far as can be seen, which says nothing about its formula
+
+and from what needs no step, of Jacobians, products and Hessians:
+
+``"dot-product"``      <v, J u> and <J' v, u> differ: forward and reverse mode not both are right, and which is not
+``"not-linear"``       a product with a vector is not linear in the vector
+``"not-symmetric"``    a Hessian is not symmetric
 """
 
 from __future__ import annotations
@@ -268,6 +275,8 @@ def _again(gradient: Gradient, x: Vector, found: Findings) -> None:
 
 
 def _dtypes(f: Objective, gradient: Gradient, raw: Any, found: Findings) -> None:
+    if found.rounding.whole and not gradient.given:
+        found.note("dtype", "the gradient returns whole numbers; where the right one is none, it is cut off")
     narrow = []
     if f.unit > DOUBLE:
         narrow.append("the values of f")

@@ -39,7 +39,10 @@ class Rounding:
         self.tops: list[float] = []
         self.levels = [0.0] * len(self.tree.leaves)
         self.seen: Vector | None = np.zeros(flat.size) if flat.size <= SMALL else None
-        for leaf, dtype in zip(self.tree.leaves, gradient.tree.dtypes(raw), strict=True):
+        dtypes = gradient.tree.dtypes(raw)
+        # Whole numbers do not move with the point, or jump: neither is rounding.
+        self.whole = any(dtype is not None and dtype.kind in "iu" for dtype in dtypes)
+        for leaf, dtype in zip(self.tree.leaves, dtypes, strict=True):
             part = flat[leaf.start : leaf.stop]
             self.units.append(max(precision(dtype), 2.0**-24 if _single(part) else 0.0))
             self.tops.append(_top(part))
@@ -57,6 +60,8 @@ class Rounding:
 
     def watch(self, gradient: Gradient, x: Vector) -> None:
         """Move the point by one rounding, twice, and see how far the gradient moves; 2 evaluations of it."""
+        if self.whole:
+            return
         for sign in (1.0, -1.0):
             point = x.copy()
             for leaf, unit in zip(self.tree.leaves, self.units, strict=True):

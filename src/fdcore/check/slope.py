@@ -217,7 +217,8 @@ def slope(
     reason = "constant" if all(t.spread == 0.0 for t in tried) else ""
     if not reason and best.error > target(best.value):
         reason = "noise" if best.noise > 3.0 * unit * abs(f0) and noise > 0 else "rounding" if best.smooth else "rough"
-    return Slope(best.value, best.error, best.step, nfev, reason)
+    # Where no polynomial describes f at any step, what it gets wrong bounds nothing: the slope may be infinite.
+    return Slope(best.value, math.inf if reason == "rough" else best.error, best.step, nfev, reason)
 
 
 def combine(first: Slope, level: Level) -> Slope:
@@ -309,4 +310,6 @@ def _one_sided(line: Line, f0: float, h: float, unit: float, noise: float, nfev:
                 best = level
     if best is None:
         return Slope(math.nan, math.inf, h, nfev, "non-finite")
-    return Slope(best.value, best.error, best.step, nfev, "one-sided")
+    # A root looks nearly like a polynomial from one side; its slope at 0 has no bound.
+    fits = best.residual <= max(1e-3 * best.spread, 50.0 * best.noise)
+    return Slope(best.value, best.error if fits else math.inf, best.step, nfev, "one-sided")

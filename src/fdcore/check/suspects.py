@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fdcore.check.judge import LIMIT
 
-__all__ = ["SUSPECTS", "Block", "Claim", "factor_of"]
+__all__ = ["SUSPECTS", "Block", "Claim", "complex_factor", "describe_factor", "factor_of"]
 
 Vector = NDArray[np.float64]
 
@@ -47,6 +47,8 @@ class Block:
         Analytic gradients of the other arrays.
     rest : bool
         All entries that are not in `index` are known to agree.
+    paired : bool
+        The last axis holds real and imaginary parts.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Block:
     value: NDArray[Any] | None = None
     others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     rest: bool = False
+    paired: bool = False
 
     def __post_init__(self) -> None:
         self.a = self.analytic[self.index]
@@ -228,31 +231,27 @@ def nothing_there(block: Block) -> Claim | None:
 
 def shape_of_another(block: Block) -> Claim | None:
     """An array of the wrong shape that would be right transposed, reshaped or summed."""
-    value = block.value
-    if value is None:
+    if block.value is None:
         return None
-    value = np.asarray(value, dtype=float)
-    for axes in itertools.permutations(range(value.ndim)) if value.ndim < 5 else ():
-        if value.transpose(axes).shape == block.shape and block.explains(value.transpose(axes).ravel()):
-            return Claim(
-                "transpose",
-                f"it has shape {value.shape} and is right with its axes in the order {axes}",
-                "transpose it",
-                {"axes": list(axes)},
-            )
+    value = np.asarray(block.value, dtype=float)
+    last = 1 if block.paired else 0  # an axis that is not the user's
+    own = value.ndim - last
+    shape, right = value.shape[:own], block.shape[: len(block.shape) - last]
+    for axes in itertools.permutations(range(own)) if own < 5 else ():
+        turned = value.transpose((*axes, *range(own, value.ndim)))
+        if turned.shape == block.shape and block.explains(turned.ravel()):
+            message = f"it has shape {shape} and is right with its axes in the order {axes}"
+            return Claim("transpose", message, "transpose it", {"axes": list(axes)})
     if value.size == block.x.size and block.explains(value.ravel()):
-        return Claim(
-            "transpose", f"it has shape {value.shape} and is right reshaped to {block.shape}", "reshape it", {}
-        )
-    for count in range(1, value.ndim + 1):
-        for axis in itertools.combinations(range(value.ndim), count):
+        return Claim("transpose", f"it has shape {shape} and is right reshaped to {right}", "reshape it", {})
+    for count in range(1, own + 1):
+        for axis in itertools.combinations(range(own), count):
             for how, reduced in (("summed", value.sum(axis)), ("averaged", value.mean(axis))):
                 if reduced.size == block.x.size and block.explains(reduced.ravel()):
                     named = axis[0] if count == 1 else axis
-                    message = f"it has shape {value.shape} and is right when {how} over axis {named}"
-                    return Claim(
-                        "not-reduced", message, "sum over what was broadcast", {"axis": list(axis), "how": how}
-                    )
+                    message = f"it has shape {shape} and is right when {how} over axis {named}"
+                    hint = "sum over what was broadcast"
+                    return Claim("not-reduced", message, hint, {"axis": list(axis), "how": how})
     return None
 
 
@@ -269,7 +268,45 @@ def constant_factor(block: Block) -> Claim | None:
     if not math.isfinite(factor) or factor == 0.0:
         return None
     if block.explains(block.analytic / factor, 1e-12 + doubt / abs(factor)):
-        return describe_factor(factor, doubt, block.sizes, block.data)
+        return complex_factor(describe_factor(factor, doubt, block.sizes, block.data), [block])
+    return None
+
+
+def complex_factor(claim: Claim | None, blocks: Iterable[Block]) -> Claim | None:
+    """Half or twice the gradient of complex parameters is a convention before it is anything else."""
+    if (
+        claim is None
+        or not all(block.paired for block in blocks)
+        or claim.key
+        not in (
+            ("factor", True, 0.5),
+            ("factor", True, 2.0),
+        )
+    ):
+        return claim
+    half = claim.key[-1] == 0.5
+    claim.label, claim.key = "wirtinger", ("wirtinger", half)
+    claim.suggestion = (
+        "this is the derivative by conj(z); df/dre + i df/dim is twice that: pass convention='wirtinger' if it is meant"
+        if half
+        else "df/dre + i df/dim is already twice the derivative by conj(z)"
+    )
+    return claim
+
+
+def conjugated(block: Block) -> Claim | None:
+    """The complex conjugate, by itself or as the derivative by z."""
+    if not block.paired:
+        return None
+    other = block.analytic.copy()
+    other[1::2] *= -1.0
+    if block.explains(other):
+        hint = "conjugate it, or pass convention='jax' if that is meant"
+        return Claim("conjugate", "it is the complex conjugate of the right one", hint, {}, ("conjugate",))
+    for factor, words in ((0.5, "half of the complex conjugate: the derivative by z"), (2.0, "twice the conjugate")):
+        if block.explains(other / factor):
+            hint = "df/dre + i df/dim is twice the derivative by conj(z)"
+            return Claim("wirtinger", f"it is {words}", hint, {"factor": factor}, ("wirtinger", "conjugate", factor))
     return None
 
 
@@ -302,13 +339,15 @@ def regularization(block: Block) -> Claim | None:
 
 def transpose(block: Block) -> Claim | None:
     """A square matrix transposed, or an array filled in the other order."""
-    if len(block.shape) < 2 or block.data < 2:
+    shape = block.shape[:-1] if block.paired else block.shape
+    if len(shape) < 2 or block.data < 2:
         return None
-    array = block.analytic.reshape(block.shape)
-    if len(block.shape) == 2 and block.shape[0] == block.shape[1] and block.explains(array.T.ravel()):
+    numbers = block.analytic.reshape(-1, 2 if block.paired else 1)
+    places = np.arange(numbers.shape[0]).reshape(shape)
+    if len(shape) == 2 and shape[0] == shape[1] and block.explains(numbers[places.T.ravel()].ravel()):
         return Claim("transpose", "it is right transposed", "transpose it", {})
-    if block.explains(block.analytic.reshape(block.shape[::-1]).T.ravel()) or block.explains(
-        array.T.ravel().reshape(block.shape).ravel()
+    if block.explains(numbers[places.ravel().reshape(shape[::-1]).T.ravel()].ravel()) or block.explains(
+        numbers[places.T.ravel()].ravel()
     ):
         return Claim(
             "transpose", "it is right reshaped in the other order (C for Fortran)", "reshape it", {"order": "F"}
@@ -537,6 +576,7 @@ SUSPECTS: list[Suspect] = [
     nothing_there,
     zero,
     constant_factor,
+    conjugated,
     regularization,
     transpose,
     permutation,

@@ -63,6 +63,8 @@ class Entry:
     verdict : {"agrees", "wrong", "cannot tell"}
     reason : str
         Why the bar is too wide, or what is special here ("kink").
+    part : {"", "re", "im"}
+        Which part of a complex parameter it is.
     """
 
     parameter: str
@@ -73,11 +75,12 @@ class Entry:
     z: float
     verdict: Verdict
     reason: str = ""
+    part: str = ""
 
     @property
     def name(self) -> str:
         """Name of the entry, such as ``"layer1.W[3, 7]"``."""
-        return entry_name(self.parameter, self.index)
+        return entry_name(self.parameter, self.index, self.part)
 
     @property
     def ratio(self) -> float:
