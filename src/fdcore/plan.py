@@ -187,7 +187,7 @@ class _Plan(Engine):
         """Differentiate at x and say how well: the `Result` of ``full_output=True``.
 
         Costs as many evaluations again as a call, and f(x): the derivative is taken with a second step for the error
-        bar.
+        bar; with a third one for accuracies above 2.
         """
         return full_output(self, as_vector(x), ((args, {}) if args else ()), out)
 
@@ -419,9 +419,13 @@ def _with_bars(
     """Differentiate with two steps; the second tells the error of the first.
 
     Truncation is proportional to ``step**accuracy``, so the disagreement tells it; doubled, since the next term is
-    neglected. The rounding floor is what errors of f's values can do: one unit in their last place, and what f makes of
-    such errors of x, which is more where large terms cancel. Where bounds leave room for one step only, the bar is
-    infinite: nothing is known.
+    neglected, or trebled for one-sided rules of many points, whose next term is larger. The rounding floor is what
+    errors of f's values can do: one unit in their last place, and what f makes of such errors of x, which is more where
+    large terms cancel. Where bounds leave room for one step only, the bar is infinite: nothing is known.
+
+    The long steps of accuracies above 2 may both jump over what f does (their rule supposes that f varies on the scale
+    of x), and agree. So a third run takes steps as short as those of accuracy 2; a bar that does not explain what it
+    finds is replaced.
     """
     step, other_step = np.empty(x.size), np.empty(x.size)
     status, other_status = np.zeros(x.size, dtype=np.uint8), np.zeros(x.size, dtype=np.uint8)
@@ -445,8 +449,17 @@ def _with_bars(
             noise = noise + np.abs(value * x)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.abs(1.0 - (other_steps / steps) ** plan.accuracy)
-            truncation = np.where(share > 0.0, 2.0 * np.abs(value - other) / share, np.inf)
-        error = truncation + _rule_of(plan.name, order, plan.accuracy).norm * eps * noise / steps**order
+            margin = 3.0 if plan.accuracy > 2 and plan.name in ("forward", "backward") else 2.0
+            truncation = np.where(share > 0.0, margin * np.abs(value - other) / share, np.inf)
+        rule = _rule_of(plan.name, order, plan.accuracy)
+        floor = rule.norm * eps * noise / steps**order
+        error = truncation + floor
+        if plan.accuracy > 2:
+            scale = central(order, 2).step() / rule.step()
+            near, third = run(scale, other_step, other_status)
+            second += third
+            gap, near_floor = np.abs(value - near), floor / scale**order
+            error = np.where(gap > error + near_floor, 2.0 * gap + near_floor, error)
     if groups is not None and groups.reverse is not None:
         error = np.where(groups.reverse.exact, 2.0 * eps * np.abs(value), error)  # no difference was taken
     if groups is not None:

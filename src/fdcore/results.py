@@ -63,7 +63,8 @@ class Result:
         The derivative, as the call returns it without `full_output`.
     error : ndarray, float or tree
         Error bar of each entry of `value`, in its units: truncation, from how much the derivative changes with the
-        step, plus the rounding floor of f's own precision. It costs as many evaluations again, plus f(x).
+        step, plus the rounding floor of f's own precision. It costs as many evaluations again, plus f(x); with an
+        accuracy above 2, twice as many, since the long steps that go with it are compared with a short one, too.
     step : ndarray, float or tree
         Step of each component of x, in its units.
     nfev : int
