@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fdcore.report  # noqa: F401  (checks print themselves through it)
-from fdcore import models, plots, selectors, testing
+from fdcore import integrations, models, plots, selectors, testing
 from fdcore.bidirectional import color_bidirectional
 from fdcore.callbacks import native
 from fdcore.check import (
@@ -119,6 +119,7 @@ __all__ = [
     "hessian",
     "hvp",
     "implicit_jacobian",
+    "integrations",
     "jacobian",
     "jvp",
     "linear_operator",

@@ -326,7 +326,7 @@ class Comparison:
         return bool(np.all(np.abs(self.difference) <= self.error + 0.5 * np.spacing(np.abs(self.exact))))
 
     def __str__(self) -> str:
-        where = ", ".join(f"{name} = {value:.17g}" for name, value in self.at.items())
+        where = ", ".join(f"{name} = {value!r}" for name, value in self.at.items())
         lines = [f"{self.kind} at {where}: exact, and numeric ({self.method}, {self.nfev} evaluations)"]
         texts = [text if len(text) <= 40 else text[:37] + "..." for text in map(str, self.expressions)]
         columns = [
