@@ -26,7 +26,7 @@ SDIST_HAS = [
     r"tests/.*\.py",
     r"docs/conf\.py",
     r"docs/lessons/rows\.toml",
-    r"bench/RESULTS\.md",
+    r"bench/(RESULTS|ACCURACY|CHECKS)\.md",
 ]
 SDIST_LACKS = [r"src/fdcore/fdcore\.c", r".*\.(so|pyd|pyc|o)", r".*/\.(git|venv)/.*", r"build/.*"]
 

@@ -119,6 +119,17 @@ def test_convergence_draws_losses_against_what_is_given():
     assert (full.get_linestyle(), full.get_marker()) != (mini.get_linestyle(), mini.get_marker())
 
 
+def test_what_descend_returns_can_be_drawn():
+    model = fd.models.LinearRegression([0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 5.0, 7.5])
+    mini = fd.models.descend(model, np.zeros(2), rate=0.05, steps=9, batch=2)
+    (line,) = fd.plots.convergence({"mini": mini}).lines
+    np.testing.assert_array_equal(line.get_xdata(), mini.epochs)
+    np.testing.assert_array_equal(line.get_ydata(), mini.losses)
+    drawn = fd.plots.descent(model, mini, points=9).lines
+    path = next(line for line in drawn if line.get_label() == "path")
+    np.testing.assert_array_equal(np.transpose(path.get_data()), mini.path)
+
+
 def test_losses_that_may_be_negative_are_not_drawn_by_their_logarithm():
     assert fd.plots.convergence({"a": [100.0, 1.0, -1.0]}).get_yscale() == "linear"
     assert fd.plots.convergence({"a": [3.0, 2.0, 1.0]}).get_yscale() == "linear"

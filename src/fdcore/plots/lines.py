@@ -205,8 +205,8 @@ def convergence(
 
     Parameters
     ----------
-    runs : mapping of str to (k,) array_like or to (steps, losses)
-        The losses of each run under its name. Give steps too where they are not 0, 1, 2, ...: mini-batches and full
+    runs : mapping of str to (k,) array_like, (steps, losses) or Descent
+        The losses of each run under its name; or what `fdcore.models.descend` returns. Give steps too where they are not 0, 1, 2, ...: mini-batches and full
         batches compare by epochs (passes over the data), not by updates.
     best : float, optional
         The lowest loss there is, if known: a line.
@@ -260,6 +260,8 @@ def convergence(
 
 def _run(name: str, run: Any) -> tuple[Array, Array]:
     """Steps and losses of one run."""
+    if hasattr(run, "epochs") and hasattr(run, "losses"):
+        run = (run.epochs, run.losses)
     if isinstance(run, tuple) and len(run) == 2 and np.ndim(run[0]) == np.ndim(run[1]) == 1:
         steps, losses = (np.asarray(part, dtype=np.float64) for part in run)
     else:

@@ -99,7 +99,7 @@ def _pair(grad: Callable[..., Any] | None, f: Any, a: float, b: float) -> Array:
 
 def descent(
     f: Any,
-    path: ArrayLike,
+    path: ArrayLike | Any,
     *,
     vary: tuple[int, int] = (0, 1),
     xlim: tuple[float, float] | None = None,
@@ -116,8 +116,8 @@ def descent(
     ----------
     f : callable or native callback
         ``f(x) -> float`` for x of shape (n,), such as a model of `fdcore.models`.
-    path : (k, n) array_like
-        The points visited, in order.
+    path : (k, n) array_like or Descent
+        The points visited, in order; or what `fdcore.models.descend` returns.
     vary : (int, int), default (0, 1)
         The parameters of the axes. All others have the values of the last point.
     xlim, ylim : (float, float), optional
@@ -147,7 +147,7 @@ def descent(
     >>> ax.lines[0].get_xdata().tolist()
     [2.0, 1.6, 1.2]
     """
-    way = np.array(path, dtype=np.float64)
+    way = np.array(getattr(path, "path", path), dtype=np.float64)
     if way.ndim != 2 or way.shape[0] < 1 or way.shape[1] < 2:
         raise ShapeError(f"path must have shape (k, n), a point a row, with n at least 2; not {way.shape}")
     i, j = (int(place) for place in vary)
