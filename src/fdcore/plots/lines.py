@@ -206,8 +206,8 @@ def convergence(
     Parameters
     ----------
     runs : mapping of str to (k,) array_like, (steps, losses) or Descent
-        The losses of each run under its name; or what `fdcore.models.descend` returns. Give steps too where they are not 0, 1, 2, ...: mini-batches and full
-        batches compare by epochs (passes over the data), not by updates.
+        The losses of each run under its name; or what `fdcore.models.descend` returns. Give steps too where they are
+        not 0, 1, 2, ...: mini-batches and full batches compare by epochs (passes over the data), not by updates.
     best : float, optional
         The lowest loss there is, if known: a line.
     xlabel, ylabel : str
