@@ -19,6 +19,7 @@ SDIST_HAS = [
     r"src/fdcore/engine\.pxi",
     r"src/fdcore/kernel\.pxi",
     r"src/fdcore/plain\.pxi",
+    r"src/fdcore/scales\.pxi",
     r"src/fdcore/sparse\.pxi",
     r"src/fdcore/kernel/\w+\.c",
     r"src/fdcore/kernel/internal\.h",

@@ -31,6 +31,7 @@ cdef class Engine:
     cdef object spare_work          # the last sparse run's work array
     cdef bint adaptive
     cdef fdc_adaptive how
+    cdef Scales scales              # of the last adaptive run, or None
     cdef double evaluation_ns       # time of one evaluation in the last run of a native callback; 0: not known
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
@@ -191,15 +192,14 @@ cdef class Engine:
         """A Caller nobody else is using: calls may overlap, in threads or nested in f."""
         cdef Caller c
         with cython.critical_section(self):
-            c = self.spare
-            self.spare = None
+            c, self.spare = self.spare, None
         if c is not None and c.f is None:
             c.f = f
         if c is None or c.f is not f:
             c = Caller(f, self.mode, self.map, self.problem.is_complex)
         return c
 
-    cdef int forget(self) except -1:
+    cdef int let_go(self) except -1:
         """Let go of f, and of what has been learnt of it."""
         self.f = None
         if self.spare is not None:
@@ -212,8 +212,7 @@ cdef class Engine:
     cdef object take_work(self):
         """The last run's work array, unless another run has taken it; then that of a plan that is gone, or None."""
         with cython.critical_section(self):
-            work = self.spare_work
-            self.spare_work = None
+            work, self.spare_work = self.spare_work, None
         return work if work is not None else _spare_work.pop(None, None)
 
     def __dealloc__(self):
@@ -257,7 +256,7 @@ cdef class Engine:
         raise failure
 
     cdef int run(self, fdc_problem *p, fdc_options *o, fdc_info *info, object f, bint second=False,
-                 double *bars=NULL, uint8_t *found=NULL, ptrdiff_t first=0) except -1:
+                 double *bars=NULL, uint8_t *found=NULL, ptrdiff_t first=0, const fdc_adaptive *how=NULL) except -1:
         """One kernel run; p has n, m, x and jac set. `second`: a Hessian and, unless NULL, its error bars.
 
         `first`: what the component of x that the kernel calls 0 is called in messages.
@@ -274,7 +273,7 @@ cdef class Engine:
                 p.sparsity = &sparsity
             o.evaluation_ns = self.evaluation_ns
             with nogil:
-                status = self.launch(p, o, info, second, bars, found)
+                status = self.launch(p, o, info, second, bars, found, how)
             if status != FDC_OK:
                 self.fail(status, p, info, first)
             if info.evaluation_ns > 0.0:
@@ -302,13 +301,13 @@ cdef class Engine:
         func.ctx = <void *>c
         p.f = &func
         p.xslot = &c.data
-        status = self.launch(p, o, info, second, bars, found)
+        status = self.launch(p, o, info, second, bars, found, how)
         if status == FDC_ERR_CALLBACK and info.callback_status == _RESTART:
             self.learn(c.precision)
             p.scheme = self.problem.scheme
             c.reserve(p.block_rows, p.n)
             wasted = info.nfev
-            status = self.launch(p, o, info, second, bars, found)
+            status = self.launch(p, o, info, second, bars, found, how)
             info.nfev += wasted
         if status != FDC_OK:
             self.fail(status, p, info, first)
@@ -318,11 +317,11 @@ cdef class Engine:
         return 0
 
     cdef int launch(self, const fdc_problem *p, const fdc_options *o, fdc_info *info, bint second, double *bars,
-                    uint8_t *found) noexcept nogil:
+                    uint8_t *found, const fdc_adaptive *how) noexcept nogil:
         if second:
             return fdc_run_hessian(p, o, info, p.jac, bars)
         if self.adaptive:
-            return fdc_run_adaptive(p, o, info, &self.how, bars, found)
+            return fdc_run_adaptive(p, o, info, &self.how if how == NULL else how, bars, found)
         return fdc_run(p, o, info)
 
     cdef int learn(self, double precision) except -1:
@@ -410,6 +409,7 @@ cdef class Engine:
         cdef Py_buffer source, target
         cdef ptrdiff_t extra = 0
         cdef Groups groups
+        cdef Scales scales
         memset(&info, 0, sizeof(info))
         memset(&source, 0, sizeof(source))
         memset(&target, 0, sizeof(target))
@@ -483,7 +483,10 @@ cdef class Engine:
                 p.col_stride = 1
             if p.n and self.adaptive:
                 told = _empty((p.n, p.m), _uint8) if found is None else found
-                self.run(&p, &o, &info, f, False, NULL if error is None else _data(error), <uint8_t *>_data(told))
+                scales = _next_scales(self.scales, &p, &self.how)
+                self.run(&p, &o, &info, f, False, NULL if error is None else _data(error), <uint8_t *>_data(told), 0,
+                         &scales.how)
+                self.scales = scales
                 if error is None:
                     errors.warn_of_findings(told)
             elif p.n:
@@ -510,6 +513,10 @@ cdef class Engine:
                 "a native vector callback does not say how many values it returns; wrap it as fdcore.native(f, m=...)"
             )
         return 0
+
+    def forget(self):
+        """Forget the scales that adaptive runs leave for the next x nearby, as if the plan were new."""
+        self.scales = None
 
     def second(self, x, *, args=(), f=None, double scale=1.0, step=None, bint bars=False):
         """Differentiate twice at the vector x; the plan's stencil gives the steps, times `scale`.

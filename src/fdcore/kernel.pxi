@@ -71,6 +71,9 @@ cdef extern from "internal.h" nogil:
         double rtol
         double noise
         int budget
+        const double *known_x
+        const double *known
+        double *scale
     fdc_status fdc_run_adaptive(const fdc_problem *, const fdc_options *, fdc_info *, const fdc_adaptive *, double *,
                                 unsigned char *) noexcept
     fdc_status fdc_bridge_init(fdc_bridge *, fdc_kind, void (*)() noexcept nogil, void *, uint32_t,

@@ -85,7 +85,7 @@ static outcome differentiate(double (*f)(double), double x, const fdc_line_optio
     options.x = x;
     outcome out = {.seen = {.f = f, .x = x}};
     double *work = malloc(fdc_line_work(1) * sizeof *work);
-    out.status = fdc_line_derivative(call, &out.seen, 1, &options, &out.value, &out.error, &out.step, &out.found,
+    out.status = fdc_line_derivative(call, &out.seen, 1, &options, &out.value, &out.error, &out.step, NULL, &out.found,
                                      &out.nfev, work);
     free(work);
     return out;
@@ -180,7 +180,7 @@ static void test_a_callback_that_fails(void) {
         options.x = 1;
         double value, error;
         double *work = malloc(fdc_line_work(1) * sizeof *work);
-        const int status = fdc_line_derivative(call, &f, 1, &options, &value, &error, NULL, NULL, NULL, work);
+        const int status = fdc_line_derivative(call, &f, 1, &options, &value, &error, NULL, NULL, NULL, NULL, work);
         free(work);
         CHECK_INT(status, 42);
         CHECK_INT(f.calls, at);
@@ -218,7 +218,7 @@ static void test_values_of_different_scales(void) {
     fdc_line_options_init(&options);
     options.x = 1;
     double *work = malloc(fdc_line_work(5) * sizeof *work);
-    CHECK_INT(fdc_line_derivative(several, &calls, 5, &options, value, error, steps, found, &nfev, work), 0);
+    CHECK_INT(fdc_line_derivative(several, &calls, 5, &options, value, error, steps, NULL, found, &nfev, work), 0);
     free(work);
     CHECK_INT(calls, nfev);
     for (int i = 0; i < 5; ++i) {

@@ -39,9 +39,11 @@ typedef struct job {
     void *ctx;
     const fdc_line_options *options;
     ptrdiff_t m, nfev;
+    double precision, rtol;
     double *y; /* POINTS rows of m */
     double moved[POINTS];
     int exact;
+    int glanced; /* the inner probe was not needed */
     unsigned char have[POINTS];
 } job;
 
@@ -64,6 +66,27 @@ static int finite_at(const job *j, int point, ptrdiff_t i) {
     return isfinite(j->y[point * j->m + i]);
 }
 
+/* Where the scale of f is known from a point nearby, seven evaluations do: what the outer probe says settles all the
+ * values that asked for this window, or the inner one is looked at too. */
+static int glance(const job *j, const track *s, ptrdiff_t i, double length, view *v) {
+    double y[POINTS];
+    for (int p = 0; p < INNER; p++)
+        y[p] = j->y[p * j->m + i];
+    return fdc_glance(y, j->exact ? NULL : j->moved, length, j->options->x, j->precision, v) && !v->constant &&
+           fdc_good_enough(s, v, length, j->rtol);
+}
+
+static int all_familiar(const job *j, const track *tracks, double h, double length) {
+    view v;
+    for (ptrdiff_t i = 0; i < j->m; i++) {
+        const track *s = &tracks[i];
+        if (!asks(s, h, 0)) continue;
+        if (!s->familiar || s->levels > 0 || (s->flags & FDC_FOUND_NO_CENTRE)) return 0;
+        if (!glance(j, s, i, length, &v)) return 0;
+    }
+    return 1;
+}
+
 /* Evaluates the window of one level. Gives up as soon as no value that asked for it can use it. */
 static int level(job *j, const track *tracks, double h, double length, int side, int blocked, double *centre) {
     static const unsigned char both[8] = {4, 2, 5, 1, 6, 0, OUTER, INNER};
@@ -76,11 +99,16 @@ static int level(job *j, const track *tracks, double h, double length, int side,
     const int middle = side ? 0 : 3;
     memset(j->have, 0, sizeof j->have);
     j->exact = 1;
+    j->glanced = 0;
     j->moved[middle] = 0.0;
     j->have[middle] = 1;
     memcpy(j->y + middle * j->m, centre, (size_t)j->m * sizeof(double));
     for (int k = 0; k < 8; k++) {
         const int p = order[k];
+        if (p == INNER && side == 0 && all_familiar(j, tracks, h, length)) {
+            j->glanced = 1;
+            return 0;
+        }
         const double wanted = direction * w->at[p] * length, t = displacement(j->options->x, wanted);
         j->moved[p] = direction * (t - wanted) / length;
         j->exact &= t == wanted;
@@ -181,7 +209,8 @@ static int retreat(job *j, track *s, const setting *set, double h, int blocked, 
 }
 
 int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line_options *options, double *value,
-                        double *error, double *step, unsigned char *flags, ptrdiff_t *nfev, double *work) {
+                        double *error, double *step, double *scale, unsigned char *flags, ptrdiff_t *nfev,
+                        double *work) {
     const double precision = options->precision > 0.0 ? options->precision : 0.5 * DBL_EPSILON;
     const double size = fabs(options->x);
     const double start = fdc_power_of_two(options->start > 0.0 ? options->start : size > 0.0 ? size * 0x1p-7 : 0x1p-7);
@@ -192,7 +221,13 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
         .rtol = options->rtol > 0.0 ? options->rtol : 1e-9,
         .origin = size == 0.0,
     };
-    job j = {.line = line, .ctx = ctx, .options = options, .m = m, .y = work};
+    job j = {.line = line,
+             .ctx = ctx,
+             .options = options,
+             .m = m,
+             .y = work,
+             .precision = precision,
+             .rtol = set.rtol};
     double *centre = work + POINTS * m, *spare = centre + m;
     track *tracks = (track *)(void *)(spare + m);
     int status = 0;
@@ -203,7 +238,8 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
     else
         status = evaluate(&j, 0.0, centre);
     for (ptrdiff_t i = 0; i < m; i++) {
-        tracks[i].next = max2(start, set.smallest);
+        tracks[i].familiar = options->scale != NULL && options->scale[i] > 0.0 && options->noise == 0.0;
+        tracks[i].next = max2(tracks[i].familiar ? fdc_power_of_two(options->scale[i]) : start, set.smallest);
         tracks[i].bar = INFINITY;
         tracks[i].sigma = options->noise / 3.0;
         if (!isfinite(centre[i])) tracks[i].flags |= FDC_FOUND_NO_CENTRE;
@@ -232,6 +268,11 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
         for (ptrdiff_t i = first; i < m && status == 0; i++) {
             track *s = &tracks[i];
             if (s->mode == DONE || s->side != side) continue;
+            if (j.glanced) {
+                view v;
+                if (glance(&j, s, i, length, &v)) fdc_adopt(s, &v, h, set.rtol);
+                continue;
+            }
             double y[POINTS];
             int blocked, hollow = 0;
             const int complete = gather(&j, i, side, y, &blocked, &hollow);
@@ -259,8 +300,7 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
                     fdc_search(s, &set, &v, h);
             } else if (s->mode == SEARCH && v.what != ROUGH && v.what != SCATTER &&
                        fdc_good_enough(s, &v, h, set.rtol)) {
-                fdc_remember(s, &v, h);
-                fdc_finish(s);
+                fdc_adopt(s, &v, h, set.rtol);
             }
         }
     }
@@ -287,6 +327,11 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
         value[i] = s->value;
         error[i] = s->bar;
         if (step != NULL) step[i] = s->h > 0.0 ? taken(options->x, s->h) : 0.0;
+        if (scale != NULL) {
+            const unsigned useless = FDC_FOUND_KINK | FDC_FOUND_JUMP | FDC_FOUND_BUDGET | FDC_FOUND_UNRESOLVED;
+            /* Where wider windows told of noise or of a second scale, they must be seen again. */
+            scale[i] = (s->flags & useless) || s->suspected || s->sigma > 0.0 || s->doubt > 0.0 ? 0.0 : s->fit;
+        }
         if (flags != NULL) flags[i] = (unsigned char)s->flags;
     }
     if (nfev != NULL) *nfev = j.nfev;

@@ -30,7 +30,8 @@ typedef struct fdc_line_options {
     double rtol;      /* a bar this small relative to the derivative is good enough; 0: 1e-9 */
     double below;     /* the displacements allowed: from -below to above. INFINITY: no limit */
     double above;
-    const double *f0; /* (m,) f at the point where the caller has it, or NULL */
+    const double *f0;    /* (m,) f at the point where the caller has it, or NULL */
+    const double *scale; /* (m,) where to begin, as reported nearby; 0: not known; or NULL */
     int budget;       /* evaluations at most; 0: 160 */
 } fdc_line_options;
 
@@ -40,8 +41,10 @@ void fdc_line_options_init(fdc_line_options *options);
 size_t fdc_line_work(ptrdiff_t m);
 
 /* Derivative at t = 0 of every value, and an error bar for each. Returns 0, or what `line` returned. `flags` may be
- * NULL; `step` (m,) receives the step each value was decided at, or NULL. `nfev` counts the calls of `line`. */
+ * NULL; `step` (m,) receives the step each value was decided at, or NULL; `scale` (m,) the step to begin with at a
+ * point nearby, 0 where none is of use, or NULL. `nfev` counts the calls of `line`. */
 int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line_options *options, double *value,
-                        double *error, double *step, unsigned char *flags, ptrdiff_t *nfev, double *work);
+                        double *error, double *step, double *scale, unsigned char *flags, ptrdiff_t *nfev,
+                        double *work);
 
 #endif

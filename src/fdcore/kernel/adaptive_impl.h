@@ -51,6 +51,10 @@ typedef struct view {
 void fdc_look(const window *w, const double *values, const double *moved, int hollow, double h, double x,
               double precision, double sigma, view *v);
 
+/* The same without the value at the inner probe, which is not read. Returns whether f is flat in the window, or nearly,
+ * so that v is of use. */
+int fdc_glance(const double *values, const double *moved, double h, double x, double precision, view *v);
+
 /* ---- adaptive_steps.c: what to look at next ------------------------------------------------------------------ */
 
 typedef enum mode { SEARCH, MICRO, DONE } mode;
@@ -66,13 +70,15 @@ typedef struct track {
     double seen_value, seen_bar, doubt; /* the last smooth level, and by how much the next one contradicted it */
     double first_range;                 /* range of the first ROUGH level */
     double kink_h, kink_gap;            /* the last level that looked like a kink or a jump */
+    double fit;                         /* the step at which the best so far is expected to be flat */
     double macro_h, macro_value, macro_bar, macro_sigma; /* where noise was suspected */
     double low, high;                                    /* between these scales it is examined */
     double micro_value, micro_bar;                       /* what a far smaller scale says, if it says anything */
     double steep, size;                                  /* largest slope and largest |f| seen in any window */
     int side;                                            /* 0: both, +1: above only, -1: below only */
     int blocked;                                         /* side on which f was not finite: -1, +1, 0 */
-    int levels, steps, grown, tries, similar, probed;
+    int familiar; /* it began with a scale known from a point nearby */
+    int levels, steps, grown, tries, similar, probed, suspected;
     mode mode;
     unsigned flags;
 } track;
@@ -91,6 +97,7 @@ void fdc_examine(track *s, const setting *set, const view *v, double h);
 int fdc_good_enough(const track *s, const view *v, double h, double rtol);
 
 void fdc_remember(track *s, const view *v, double h);
+void fdc_adopt(track *s, const view *v, double h, double rtol); /* this is the answer */
 void fdc_want(track *s, const setting *set, double h);
 void fdc_finish(track *s);
 

@@ -16,7 +16,7 @@ typedef struct columns {
 /* What one worker needs for a column, in one block. */
 typedef struct bench {
     fdc_worker w;
-    double *value, *error, *step, *work;
+    double *value, *error, *step, *known, *work;
     unsigned char *found;
 } bench;
 
@@ -79,9 +79,18 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, fdc_failure *f
     if (!(options.below >= 0.0 && options.above >= 0.0 && (options.below > 0.0 || options.above > 0.0))) {
         return fdc_fail(fail, FDC_ERR_BOUNDS, j, 0.0);
     }
+    double *scale = c->how->scale != NULL ? c->how->scale + j * p->m : NULL;
+    if (c->how->known != NULL && options.start == 0.0) {
+        const double *known = c->how->known + j * p->m, far = fabs(x - c->how->known_x[j]);
+        const int near = far <= 0.5 * fmax(fabs(x), fabs(c->how->known_x[j]));
+        for (ptrdiff_t i = 0; i < p->m; i++) {
+            b->known[i] = near || far <= 16.0 * known[i] ? known[i] : 0.0;
+        }
+        options.scale = b->known;
+    }
     ptrdiff_t evaluations = 0;
-    const int status =
-        fdc_line_derivative(along, &l, p->m, &options, b->value, b->error, b->step, b->found, &evaluations, b->work);
+    const int status = fdc_line_derivative(along, &l, p->m, &options, b->value, b->error, b->step, scale, b->found,
+                                           &evaluations, b->work);
     if (status != 0) {
         return fail->status;
     }
@@ -109,20 +118,21 @@ static int bench_init(bench *b, columns *c, int caller)
     const size_t m = (size_t)jb->p->m, n = (size_t)jb->p->n;
     const int shared = caller && jb->p->xslot != NULL;
     memset(b, 0, sizeof *b);
-    const size_t doubles = 3 * m + fdc_line_work(jb->p->m) + (shared ? 0 : n);
+    const size_t doubles = 4 * m + fdc_line_work(jb->p->m) + (shared ? 0 : n);
     b->value = malloc(doubles * sizeof(double) + m);
     if (b->value == NULL) {
         return 0;
     }
     b->error = b->value + m;
     b->step = b->error + m;
-    b->work = b->step + m;
+    b->known = b->step + m;
+    b->work = b->known + m;
     b->found = (unsigned char *)(b->value + doubles);
     b->w.job = jb;
     b->w.polls = caller && jb->o->poll != NULL;
     b->w.countdown = b->w.interval = 1;
     b->w.last_poll = b->w.polls ? fdc_clock_ns() : 0;
-    b->w.own_x = b->value + 3 * m + fdc_line_work(jb->p->m);
+    b->w.own_x = b->value + 4 * m + fdc_line_work(jb->p->m);
     b->w.x = shared ? jb->p->xslot : &b->w.own_x;
     memcpy(*b->w.x, jb->p->x, n * sizeof(double));
     return 1;

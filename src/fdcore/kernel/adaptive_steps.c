@@ -23,8 +23,19 @@ void fdc_remember(track *s, const view *v, double h) {
     if (v->bar < s->bar || s->h == 0.0) {
         s->value = v->value;
         s->bar = v->bar;
-        s->h = h;
+        s->h = s->fit = h;
     }
+}
+
+void fdc_adopt(track *s, const view *v, double h, double rtol) {
+    s->value = v->value;
+    s->bar = v->bar;
+    s->h = s->fit = h;
+    if (v->what == FALLING) { /* the next point nearby takes fewer evaluations where f is flat */
+        const double flat = h * max2(pow(3.0 * v->rounding / v->miss, 1.0 / 7.0), 0x1p-8);
+        if (8.0 * v->rounding <= rtol * fabs(v->value) * flat) s->fit = 0.7 * flat;
+    }
+    fdc_finish(s);
 }
 
 int fdc_good_enough(const track *s, const view *v, double h, double rtol) {
@@ -105,6 +116,7 @@ static void mark(track *s, const view *v, double h) {
 
 /* Noise is suspected in the window that was marked. */
 static void suspect(track *s, const setting *set, const view *v, double h) {
+    s->suspected = 1;
     if (v->single && v->scatter < 1e-5 * v->size) {
         confirm_noise(s, set, v->scatter);
         return;
@@ -220,10 +232,7 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
             return;
         }
         if (fdc_good_enough(s, v, h, set->rtol)) {
-            s->value = v->value;
-            s->bar = v->bar;
-            s->h = h;
-            fdc_finish(s);
+            fdc_adopt(s, v, h, set->rtol);
             return;
         }
     }

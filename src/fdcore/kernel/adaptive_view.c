@@ -95,6 +95,46 @@ static void look_at_sides(const window *w, const double *y, double h, view *v) {
     v->twist = v->range > 0.0 ? (v->slopes[1] - v->slopes[0]) * h / v->range : 0.0;
 }
 
+int fdc_glance(const double *values, const double *moved, double h, double x, double precision, view *v) {
+    const window *w = &fdc_window_central;
+    double y[NODES], low = values[OUTER], high = values[OUTER], last = values[OUTER] - values[3];
+    for (int j = 0; j < NODES; j++) {
+        y[j] = values[j] - values[3];
+        low = min2(low, values[j]);
+        high = max2(high, values[j]);
+    }
+    v->size = max2(fabs(low), fabs(high));
+    if (!(v->size < 0x1p300 && v->size > 0x1p-300)) return 0;
+    double slope = dot(w->slope, y);
+    if (moved != NULL) {
+        slope /= 1.0 + dot(w->slope, moved);
+        for (int j = 0; j < NODES; j++)
+            y[j] -= slope * moved[j];
+        last -= slope * moved[OUTER];
+        slope = dot(w->slope, y);
+    }
+    const double miss = fabs(dot(w->outer, y) - last), known = precision * v->size;
+    v->range = high - low;
+    const int flat = miss <= 6.0 * known;
+    if (!flat && !(miss <= 1e-6 * v->range)) return 0;
+    /* One miss tells less of the size of the errors than two; the sixth difference is another, unless it is more. */
+    const double one = miss / w->outer_gain, sixth = 15.0 * (y[2] + y[4]) - 6.0 * (y[1] + y[5]) + y[0] + y[6];
+    const double other = fabs(sixth) / 30.397368307141326;
+    const double rounding = !flat ? 5.0 * one
+                            : other > 3.0 * max2(one, 0.6 * known)
+                                ? max2(1.5 * known, 4.0 * one)
+                                : max2(1.35 * known, 3.6 * sqrt(0.5 * (square(one) + square(other))));
+    v->constant = high == low;
+    v->miss = miss;
+    v->rounding = known;
+    v->curve = fabs(y[4] - 2.0 * y[3] + y[2]);
+    v->value = slope / h;
+    v->bar = ((flat ? 1.0 : 1.5) * fabs(w->product_slope * miss / w->outer_product) + 0.9 * w->sum * rounding) / h +
+             0.75 * precision * (fabs(x) / h) * (v->curve / h);
+    v->what = FLAT;
+    return 1;
+}
+
 void fdc_look(const window *w, const double *values, const double *moved, int hollow, double h, double x,
               double precision, double sigma, view *v) {
     double y[POINTS], low = values[0], high = values[0];

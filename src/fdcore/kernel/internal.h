@@ -110,6 +110,10 @@ typedef struct fdc_adaptive {
     double rtol;  /* a bar this small relative to the derivative is good enough; 0: 1e-9 */
     double noise; /* absolute error of one value of f; 0: found out */
     int budget;   /* evaluations a component at most; 0: 160 */
+    /* What an earlier run found out near known_x (n,), the scale of each entry, or NULL; and where to put what this run
+     * finds out, or NULL. Both (m, n) by columns. Scales are where to begin, and prove nothing. */
+    const double *known_x, *known;
+    double *scale;
 } fdc_adaptive;
 
 /* The Jacobian with an error bar and findings (FDC_FOUND_*, adaptive.h) for each entry, both (m, n) by columns or NULL.
