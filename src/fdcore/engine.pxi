@@ -239,13 +239,7 @@ cdef class Engine:
             except Exception as error:
                 if self.mode == MAPPED:
                     raise  # it says itself where it was raised
-                where = f"while perturbing x[{j}] by {info.displacement:.6g}"
-                if j < 0:
-                    where = "at x itself"
-                elif info.displacement == 0.0:
-                    where = f"in a block of points, the first of which perturb x[{j}]"
-                elif self.groups is not None and self.groups.others(j):
-                    where += f" and {self.groups.others(j)} more"
+                where = _where(self.groups, j, info.displacement)
                 error.add_note(where if isinstance(error, errors.FdcoreError) else f"raised by f {where}")
                 raise
         failure = errors.status_error(

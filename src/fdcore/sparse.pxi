@@ -194,3 +194,13 @@ cdef class Groups:
         work.append(spare)
         s.work = _data(spare)
         return s
+
+
+cdef str _where(Groups groups, ptrdiff_t j, double displacement):
+    """Which evaluation it was, for a note on an exception: `j` as the caller counts, -1 for x itself."""
+    if j < 0:
+        return "at x itself"
+    if displacement == 0.0:
+        return f"in a block of points, the first of which perturb x[{j}]"
+    others = 0 if groups is None else groups.others(j)
+    return f"while perturbing x[{j}] by {displacement:.6g}" + (f" and {others} more" if others else "")
