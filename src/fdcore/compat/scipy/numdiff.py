@@ -460,7 +460,7 @@ def _with_gaps(f: Any, method: str, x: Array, f0: Array, h: Array, one_sided: ND
 
 
 def _operator(f: Any, x: NDArray[Any], value: NDArray[Any], method: str, rel_step: Any) -> Any:
-    """Give the Jacobian as an operator; each component moves on its own scale, by `rel_step` in all."""
+    """Give the Jacobian as an operator, which moves x by `rel_step` along p."""
     if method == "adaptive":
         raise ArgumentError("as_linear_operator goes with the methods '2-point', '3-point' and 'cs'")
     linalg = require("scipy.sparse.linalg", extra="sparse", feature="as_linear_operator")
@@ -471,7 +471,8 @@ def _operator(f: Any, x: NDArray[Any], value: NDArray[Any], method: str, rel_ste
 
     def matvec(p: Array) -> Array:
         direction = np.ravel(p).astype(np.float64)
-        size = float(np.linalg.norm(direction / np.maximum(1.0, np.abs(point))))
+        # SciPy's step along p, unless x is so large that little of it would be left.
+        size = float(np.linalg.norm(direction / np.maximum(1.0, np.abs(point) / 8.0)))
         if size == 0.0:
             return np.zeros(f0.size)
         plan = Jacobian(lambda t: f(point + (t[0] / size) * direction), method=method, abs_step=step)
