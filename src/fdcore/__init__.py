@@ -34,6 +34,7 @@ from fdcore.errors import (
     ArgumentTypeError,
     BoundsError,
     CallbackError,
+    ComplexValuesError,
     EvaluationError,
     FdcoreError,
     FdcoreMemoryError,
@@ -47,6 +48,7 @@ from fdcore.errors import (
 )
 from fdcore.fdcore import build_config
 from fdcore.implicit import implicit_jacobian
+from fdcore.noise import NoiseLevel, noise_level
 from fdcore.plan import Gradient, Jacobian
 from fdcore.progress import Progress
 from fdcore.results import Finding, Result, Status
@@ -75,6 +77,7 @@ __all__ = [
     "ArgumentTypeError",
     "BoundsError",
     "CallbackError",
+    "ComplexValuesError",
     "Diagnosis",
     "Entry",
     "EvaluationError",
@@ -89,6 +92,7 @@ __all__ = [
     "InputMutatedError",
     "Jacobian",
     "MissingExtraError",
+    "NoiseLevel",
     "NonFiniteError",
     "Note",
     "Parameter",
@@ -125,6 +129,7 @@ __all__ = [
     "linear_operator",
     "models",
     "native",
+    "noise_level",
     "plots",
     "relative_error",
     "selectors",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdcore.errors import ArgumentTypeError, EvaluationError, ShapeError
+from fdcore.errors import ArgumentTypeError, ComplexValuesError, EvaluationError, ShapeError
 
 
 def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArra
     if kind not in "fiubc":
         raise ArgumentTypeError(f"f must return real numbers, not {type(result).__name__} ({array.dtype})")
     if kind == "c" and not is_complex:
-        raise ArgumentTypeError("f returned complex values; differentiate its real and imaginary parts apart")
+        raise ComplexValuesError("f returned complex values; differentiate its real and imaginary parts apart")
     if is_complex and kind != "c":
         raise ArgumentTypeError(
             f"f returned real values ({array.dtype}) for a complex argument, so the complex step sees nothing; "

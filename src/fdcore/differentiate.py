@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
 from fdcore.coerce import as_vector
-from fdcore.errors import ArgumentError, ShapeError
+from fdcore.errors import ArgumentError, ComplexValuesError, ShapeError
 from fdcore.fdcore import plain_gradient
 from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
@@ -51,7 +51,7 @@ def derivative(
     bounds: Any = None,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
-    noise: float | None = None,
+    noise: Any = None,
     budget: int | None = None,
     full_output: bool = False,
     out: Array | None = None,
@@ -133,16 +133,22 @@ def derivative(
     def shaped(values: Any) -> Any:
         return values.reshape(shape) if shape else values[0].item()
 
+    noisy = plan.memo is not None and "how" in plan.memo
+    value = np.empty(vector.size)
+    if not full_output:
+        try:
+            if noisy:
+                value = plan.each_noisy(vector, order, full=False).value
+            else:
+                plan.pointwise(vector, out=value)
+        except ComplexValuesError:
+            _check_real(out)
+            return shaped(plan.each_complex(vector, order, full=False).value)
     if full_output:
         result = plan.full_at(vector, (), order)
         result = replace(result, nfev=result.nfev + spent)
         value = result.value
-        result = replace(
-            result, **{name: shaped(getattr(result, name)) for name in ("value", "error", "step", "status")}
-        )
-    else:
-        value = np.empty(vector.size)
-        plan.pointwise(vector, out=value)
+        result = replace(result, **{name: shaped(getattr(result, name)) for name in _SHAPED if _has(result, name)})
     if out is not None:
         out[...] = value.reshape(shape)
         if not full_output:
@@ -164,7 +170,7 @@ def gradient(
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
-    noise: float | None = None,
+    noise: Any = None,
     budget: int | None = None,
     full_output: bool = False,
     out: Array | None = None,
@@ -249,7 +255,10 @@ def gradient(
         and abs_step is None and bounds is None and args is _NONE and kwargs is None and workers is None
         and not vectorized and noise is None and budget is None and not full_output
     ):  # fmt: skip
-        value = plain_gradient(f, x, out)
+        try:
+            value = plain_gradient(f, x, out)
+        except ComplexValuesError:
+            value = None  # the long way looks after it
         if value is not None:
             return value
     flat, tree = _flat(x)
@@ -296,7 +305,7 @@ def gradient(
         raise
     if full_output:
         result = replace(derived, nfev=derived.nfev + spent)
-        parts = {name: _unflat(getattr(result, name), tree) for name in ("value", "error", "step", "status")}
+        parts = {name: _unflat(getattr(result, name), tree) for name in _SHAPED if _has(result, name)}
         if out is not None:
             out[...] = parts["value"]
         return replace(result, **parts)
@@ -321,7 +330,7 @@ def jacobian(
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
     vectorized: bool = False,
-    noise: float | None = None,
+    noise: Any = None,
     budget: int | None = None,
     sparsity: Any = None,
     vjp: Callable[..., Any] | None = None,
@@ -468,6 +477,18 @@ def _flat(x: Any) -> tuple[Array, Tree | None]:
     if isinstance(x, (list, tuple)) and not x:
         return np.empty(0), None
     return flatten(x)
+
+
+_SHAPED = ("value", "error", "step", "status", "findings")
+
+
+def _check_real(out: Array | None) -> None:
+    if out is not None:
+        raise ArgumentError("f has complex values, which do not fit a float64 `out`; leave it out")
+
+
+def _has(result: Result, name: str) -> bool:
+    return getattr(result, name) is not None
 
 
 def _check_out(out: Any, shape: tuple[int, ...]) -> None:

@@ -27,19 +27,22 @@ cdef class Engine:
     cdef readonly bint vectorized
     cdef Caller spare               # the last run's, to be used again
     cdef readonly Groups groups     # of a sparse Jacobian, or None
-    cdef object detect              # called with the first x and args, makes the groups; or None
+    cdef readonly object detect     # called with the first x and args, makes the groups; or None
     cdef object spare_work          # the last sparse run's work array
     cdef bint adaptive
     cdef fdc_adaptive how
     cdef Scales scales              # of the last adaptive run, or None
+    cdef public object instead      # called as instead(x, args, f0) -> (derivative, nfev) in place of a run; or None
+    cdef public object before       # called as before(x, args, f0) with the first x; gives (nfev, f0)
+    cdef public dict memo           # of the Python side: how the plan was made
+    cdef readonly object noises     # (m,) absolute error of each value of f, for an adaptive run; or None
     cdef double evaluation_ns       # time of one evaluation in the last run of a native callback; 0: not known
 
     def _configure(self, f, str name, int method, int accuracy, bint jac, str mode, map, int workers, double precision,
                    bint is_complex, settings, bint bounded, probe):
         """Set up; called once, by the constructor of a plan.
 
-        `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings` may hold
-        rel_step, abs_step, lower and upper, each a float or an (n,) array.
+        `method` is 0 forward, 1 backward, 2 central; `jac`: f may have any number of values; `settings`: see `expand`.
         """
         cdef fdc_scheme *s = &self.problem.scheme[0]
         memset(&self.problem, 0, sizeof(self.problem))
@@ -105,30 +108,24 @@ cdef class Engine:
         self.how.noise = noise
         self.how.budget = budget
 
+    def _use_noise(self, noises, double start):
+        """For an adaptive plan: the absolute error of each value of f, (m,), and a first step relative to abs(x)."""
+        if self.given is None and start > 0.0:
+            self.given = {"rel_step": start}
+        self.noises = np.array(noises, dtype=_float64, ndmin=1)
+        self.how.noises = _data(self.noises)
+
+    def adopt(self, Engine other):
+        """Take over what another plan has learnt of the same f: its number of values, its precision, its pattern."""
+        self.m, self.learnt_n, self.groups = other.m, other.learnt_n, other.groups
+        self.learn(other.precision)
+
     def _use_stencils(self, stencils):
         """Replace the schemes: the one asked for, then optionally forward and backward ones of the same order.
 
-        Each is ``(offsets, weights, order, accuracy, step)`` in floats, `step` being the rule step where abs(x) <= 1
-        and f is as precise as a double.
+        Each is ``(offsets, weights, order, accuracy, step)`` in floats, the step for abs(x) <= 1 and double precision.
         """
-        cdef fdc_scheme *s
-        cdef int k
-        self.problem.nschemes = len(stencils)
-        for number, (offsets, weights, order, accuracy, step) in enumerate(stencils):
-            s = &self.problem.scheme[number]
-            memset(s, 0, sizeof(s[0]))
-            s.form, s.order, s.accuracy, s.rule = FDC_WEIGHTS, order, accuracy, step
-            k = 0
-            for offset, weight in zip(offsets, weights, strict=True):
-                if offset == 0:
-                    s.uses_center, s.center_weight = 1, weight
-                    continue
-                if k == FDC_MAX_POINTS:
-                    raise errors.ArgumentError(f"a stencil has at most {FDC_MAX_POINTS} points besides x itself")
-                s.offset[k], s.weight[k] = offset, weight
-                k += 1
-            s.npoints = k
-            s.lowest, s.highest = min(0.0, *offsets), max(0.0, *offsets)
+        set_stencils(&self.problem, stencils)
         self.rule = -1
 
     cdef tuple expand(self, ptrdiff_t n, fdc_options *o):
@@ -140,21 +137,7 @@ cdef class Engine:
         with cython.critical_section(self):
             arrays = self.arrays if self.arrays_n == n else None
         if arrays is None:
-            expanded = []
-            spoken = ("rel_step", "step", "the lower bound", "the upper bound")
-            for name, words in zip(("rel_step", "abs_step", "lower", "upper"), spoken, strict=True):
-                value = self.given.get(name)
-                if value is not None:
-                    array = np.asarray(value, dtype=_float64)
-                    if array.ndim and array.shape != (n,):
-                        raise errors.ShapeError(
-                            f"{words} has shape {array.shape}; give one number, or one for each of the {n} "
-                            "components of x"
-                        )
-                    value = np.ascontiguousarray(np.broadcast_to(array, (n,)))
-                    value = value if value.flags.writeable else value.copy()
-                expanded.append(value)
-            arrays = tuple(expanded)
+            arrays = expanded(self.given, n)
             with cython.critical_section(self):
                 self.arrays = arrays
                 self.arrays_n = n
@@ -220,16 +203,6 @@ cdef class Engine:
         if self.spare_work is not None and len(self.spare_work) <= _SPARE_WORK:
             _spare_work[None] = self.spare_work
 
-    cdef ptrdiff_t block_rows(self, ptrdiff_t n) noexcept:
-        """Rows of a batch: what fits the second-level cache, or plenty where workers share them out."""
-        cdef ptrdiff_t most = (64 << 20) if self.mode == MAPPED else (256 << 10)
-        cdef ptrdiff_t width = 8 * n * (2 if self.problem.is_complex else 1)
-        cdef ptrdiff_t points = self.problem.scheme[0].npoints, rows
-        if self.problem.nschemes > 1 and self.problem.scheme[1].npoints > points:
-            points = self.problem.scheme[1].npoints
-        rows = most // max(width, 1)
-        return max(points, min(rows, points * n))
-
     cdef int fail(self, int status, const fdc_problem *p, const fdc_info *info, ptrdiff_t first) except -1:
         """Raise what a failed run calls for; `first` is the number of the first component in the caller's x."""
         cdef ptrdiff_t j = info.column + first if info.column >= 0 else -1
@@ -276,7 +249,7 @@ cdef class Engine:
             return 0
         c = self.caller(f)
         if self.mode == BLOCK or self.mode == MAPPED:
-            p.block_rows = self.block_rows(p.n)
+            p.block_rows = block_rows(&self.problem, self.mode == MAPPED, p.n)
             func.flags = FDC_BATCHED
         else:
             p.block_rows = 1
@@ -318,7 +291,7 @@ cdef class Engine:
             return fdc_run_adaptive(p, o, info, &self.how if how == NULL else how, bars, found)
         return fdc_run(p, o, info)
 
-    cdef int learn(self, double precision) except -1:
+    cpdef int learn(self, double precision) except -1:
         """The type that f returns has this unit roundoff: larger steps."""
         if precision > self.precision and not self.fixed_precision:
             self.schemes(precision)
@@ -380,7 +353,10 @@ cdef class Engine:
         """Differentiate at the vector x; see the class."""
         cdef ptrdiff_t nfev
         if self.groups is None and self.detect is None:
-            return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, None, None, &nfev)
+            try:
+                return self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, None, None, &nfev)
+            except errors.ComplexValuesError:
+                return self.complex_valued(x, (args, {}) if args else (), out)
         values = self.compute(x, (args, {}) if args else (), out, f0, 1.0, None, None, None, None, &nfev)
         return out if out is not None else self.groups.wrap(values)
 
@@ -393,8 +369,7 @@ cdef class Engine:
         keyword arguments that follow x.
         """
         cdef ptrdiff_t nfev
-        derivative = self.compute(x, args, out, f0, scale, step, component, error, found, &nfev)
-        return derivative, nfev
+        return self.compute(x, args, out, f0, scale, step, component, error, found, &nfev), nfev
 
     cdef object compute(self, x, args, out, f0, double scale, step, component, error, found, ptrdiff_t *nfev):
         cdef fdc_problem p = self.problem
@@ -407,6 +382,15 @@ cdef class Engine:
         memset(&info, 0, sizeof(info))
         memset(&source, 0, sizeof(source))
         memset(&target, 0, sizeof(target))
+        if self.instead is not None:
+            result, nfev[0] = self.instead(x, args, f0)
+            if out is None:
+                return result
+            out[...] = result
+            return out
+        if self.before is not None:
+            extra, f0 = self.before(as_vector(x), args, f0)
+            p, o = self.problem, self.options
         vector = _open_vector(x, &source)
         try:
             p.n = source.shape[0]
@@ -420,14 +404,14 @@ cdef class Engine:
                     # Once for each callback, by an evaluation that is not wasted where f(x) is needed anyway.
                     first = self.probe(self.native, vector)
                     self.native.probed = True
-                    extra = 1
+                    extra += 1
                     f0 = first if f0 is None else f0
             elif args:
                 f = bind(f, args)
             if self.detect is not None:
                 pattern, detected = self.detect(vector, args)
-                self.use_groups(pattern)
                 extra += detected
+                self.use_groups(pattern)
                 p.scheme = self.problem.scheme  # it may have learnt how precise f is
                 o.precision = self.options.precision
             if self.groups is not None and self.groups.n != p.n:
@@ -436,7 +420,7 @@ cdef class Engine:
             if f0 is None and (p.m < 0 or self.adaptive and self.native is None):
                 # An adaptive run takes exceptions for the end of the domain, but not at x itself.
                 f0 = self.base(vector, args)
-                extra = 1
+                extra += 1
                 p.scheme = self.problem.scheme
                 o.precision = self.options.precision
             if f0 is not None:
@@ -553,18 +537,21 @@ cdef class Engine:
         cdef double *bars = NULL if error is None else _data(error)
         cdef uint8_t *told = NULL
         cdef fdc_problem p = self.problem
-        cdef fdc_options o = self.options
+        cdef fdc_options each, o = self.options
         cdef fdc_info info
         cdef ptrdiff_t i, count = len(points), nfev = 0
         cdef double *x = _data(points)
         cdef double *result = _data(out)
         cdef double *steps = NULL if step is None else _data(step)
         cdef uint8_t *components = NULL if component is None else <uint8_t *>_data(component)
-        cdef fdc_options each
+        first = None
         f = bind(self.f, args) if args else self.f
         if self.adaptive:
             found = _empty(count, _uint8) if found is None else found
             told = <uint8_t *>_data(found)
+        if self.before is not None and count:
+            before, first = self.before(points[:1], args, None)
+            nfev += before
         if self.given is not None:
             _held = self.expand(count, &o)
             self.require_inside(x, count)
@@ -585,9 +572,10 @@ cdef class Engine:
             info.step = NULL if steps == NULL else steps + i
             info.component = NULL if components == NULL else components + i
             if self.adaptive and self.native is None:
-                f0 = self.base(points[i:i + 1], args)
-                each.f0 = _data(f0)
-                nfev += 1
+                if i or first is None:
+                    first = self.base(points[i:i + 1], args)
+                    nfev += 1
+                each.f0 = _data(first)
             self.run(
                 &p, &each, &info, f, False, NULL if bars == NULL else bars + i, NULL if told == NULL else told + i, i
             )

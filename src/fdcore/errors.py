@@ -26,6 +26,10 @@ class ArgumentTypeError(FdcoreError, TypeError):
     """An argument has a type that cannot be used."""
 
 
+class ComplexValuesError(ArgumentTypeError):
+    """The callable returned complex values where real ones were expected; `derivative` and its kind then start over."""
+
+
 class ShapeError(FdcoreError, ValueError):
     """An array, or what the callable returned, has a shape that cannot be used."""
 

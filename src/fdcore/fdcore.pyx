@@ -92,6 +92,7 @@ def cpu_count():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+include "schemes.pxi"
 include "scales.pxi"
 include "engine.pxi"
 include "plain.pxi"

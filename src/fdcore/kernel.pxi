@@ -70,6 +70,7 @@ cdef extern from "internal.h" nogil:
     ctypedef struct fdc_adaptive:
         double rtol
         double noise
+        const double *noises
         int budget
         const double *known_x
         const double *known

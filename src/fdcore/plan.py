@@ -2,114 +2,51 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, cast
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fdcore import callbacks
+from fdcore import bars, callbacks
+from fdcore.analytic import check_analytic
 from fdcore.bidirectional import bidirectional_groups
 from fdcore.coerce import as_vector, bind
-from fdcore.errors import AnalyticityError, ArgumentError, ArgumentTypeError
-from fdcore.fdcore import Engine, Groups, Native, cpu_count
-from fdcore.results import Result
+from fdcore.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    ComplexValuesError,
+    NonFiniteError,
+    ShapeError,
+)
+from fdcore.fdcore import Engine, Groups, Native
+from fdcore.noise import along, check_noise, measure
+from fdcore.noisy import USUAL_BUDGET, Noisy, differentiate, relative, step_for
+from fdcore.parts import Parts, whole_result, whole_value
+from fdcore.results import Finding, Result
+from fdcore.rules import (
+    ALL_IF_WORTH_IT,
+    affordable,
+    check_budget,
+    floats_of,
+    native_workers,
+    own_accuracy,
+    python_workers,
+    rule_of,
+    stencil_rule,
+)
 from fdcore.sparsity import Symmetric, detect, groups_of
-from fdcore.stencils import Stencil, central, one_sided
-from fdcore.steps import settings
+from fdcore.stencils import central, one_sided
+from fdcore.steps import settings, sides
+from fdcore.values import Values, along_axis
 
 Array = NDArray[np.float64]
 
-_FORWARD, _BACKWARD, _CENTRAL = range(3)
 _SIDES = ("lower", "upper")
-
-# Name: (kernel method, accuracy by default, the accuracies it has).
-_METHODS: dict[str, tuple[int, int, tuple[int, ...]]] = {
-    "forward": (_FORWARD, 1, (1, 2, 3, 4, 5, 6, 7, 8)),
-    "backward": (_BACKWARD, 1, (1, 2, 3, 4, 5, 6, 7, 8)),
-    "central": (_CENTRAL, 2, (2, 4, 6, 8)),
-    "five-point": (_CENTRAL, 4, (4,)),
-    "adaptive": (_CENTRAL, 6, (6,)),
-}
-_ALIASES = {"2-point": "forward", "3-point": "central", "cs": "complex"}
-
-
-def stencil_rule(method: str, accuracy: int | None) -> tuple[str, int, int]:
-    """Canonical name, kernel method and accuracy."""
-    name = _ALIASES.get(method, method) if type(method) is str else str(method)
-    if name == "complex":
-        if accuracy not in (None, 2):
-            raise ArgumentError(
-                f"accuracy={accuracy!r}: the complex step has no truncation error to choose an order for"
-            )
-        return name, _CENTRAL, 2
-    if name not in _METHODS:
-        known = ", ".join(repr(known) for known in (*_METHODS, "complex", *_ALIASES))
-        raise ArgumentError(f"method must be one of {known}; not {method!r}")
-    number, default, accuracies = _METHODS[name]
-    if accuracy is None:
-        accuracy = default
-    elif accuracy not in accuracies:
-        raise ArgumentError(f"accuracy must be one of {accuracies} for method {name!r}, not {accuracy!r}")
-    return name, number, int(accuracy)
-
-
-def _adaptive_settings(noise: Any, budget: Any) -> tuple[float, int]:
-    if noise is not None and not (isinstance(noise, (int, float, np.number)) and 0 < noise < np.inf):
-        raise ArgumentError(f"noise must be the absolute error of one value of f, a number > 0, not {noise!r}")
-    if budget is not None and not (isinstance(budget, (int, np.integer)) and 9 <= budget <= 10**6):
-        raise ArgumentError(f"budget must be a number of evaluations for each component, 9 or more, not {budget!r}")
-    return float(noise or 0.0), int(budget or 0)
-
-
-# Where the caller does not say: every processor, if the kernel finds the work worth it.
-_ALL_IF_WORTH_IT = -cpu_count()
-
-
-def _threads(workers: Any) -> int | None:
-    """Read an int number of workers; None for anything else."""
-    if not isinstance(workers, (int, np.integer)) or isinstance(workers, bool):
-        return None
-    if workers == -1:
-        return cpu_count()
-    if workers < 1:
-        raise ArgumentError(
-            f"workers must be a number of threads >= 1, -1 for all processors, or have a map; not {workers!r}"
-        )
-    return int(workers)
-
-
-def _native_workers(workers: Any) -> int:
-    threads = _threads(workers)
-    if threads is None:
-        raise ArgumentError(
-            f"workers must be an int for a native callable, which runs on fdcore's threads; not {workers!r}"
-        )
-    return threads
-
-
-def _python_workers(workers: Any) -> Callable[..., Any] | None:
-    """Find the map that evaluates a Python callable at many points; None: one point after another.
-
-    With a GIL, threads would only take turns, so an int number of workers is for free-threaded Python.
-    """
-    threads = _threads(workers)
-    if threads is None:
-        mapper = getattr(workers, "map", workers)
-        if not callable(mapper):
-            raise ArgumentTypeError(f"workers must be an int, an executor, or a function like map; not {workers!r}")
-        return cast("Callable[..., Any]", mapper)
-    if threads == 1 or getattr(sys, "_is_gil_enabled", lambda: True)():
-        return None
-
-    def run(f: Callable[[Any], Any], points: list[tuple[Any, ...]]) -> list[Any]:
-        # Each thread makes its own x: threads that share objects slow each other down.
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda point: f((*point[:-1], point[-1].copy())), points))
-
-    return run
+_ENDS = (("lower", -np.inf), ("upper", np.inf))
+_PARTS = ("value", "error", "step", "status", "findings")
 
 
 class _Plan(Engine):
@@ -118,6 +55,7 @@ class _Plan(Engine):
     __slots__ = ()
     _jac: ClassVar[bool] = False
     _mode: ClassVar[str] = "vector"
+    is_pointwise: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -133,7 +71,7 @@ class _Plan(Engine):
         kwargs: Mapping[str, Any] | None = None,
         workers: Any = None,
         vectorized: bool = False,
-        noise: float | None = None,
+        noise: Any = None,
         budget: int | None = None,
     ) -> None:
         if not isinstance(args, (tuple, list)):
@@ -141,6 +79,9 @@ class _Plan(Engine):
         if kwargs is not None and not isinstance(kwargs, Mapping):
             raise ArgumentTypeError(f"kwargs must be a dict, what f gets after x, not {kwargs!r}")
         name, number, order = stencil_rule(method, accuracy)
+        noise = check_noise(noise)
+        if name != "adaptive" and accuracy is None and noise is None and check_budget(budget, 1):
+            number, order = affordable(name, number, order, int(budget or 0))
         given = settings(step, rel_step, abs_step, bounds)
         native = f if type(f) is Native else callbacks.recognise(f)
         mapper: Callable[..., Any] | None = None
@@ -152,25 +93,40 @@ class _Plan(Engine):
                 raise ArgumentError("vectorized is for Python callables; a native one is called point by point")
             if name == "complex":
                 raise ArgumentError("method='complex' needs a Python callable; a native one takes real numbers only")
-            threads = _native_workers(workers) if workers is not None else _ALL_IF_WORTH_IT
+            threads = native_workers(workers) if workers is not None else ALL_IF_WORTH_IT
             mode, target = "vector", native
         else:
             if not callable(f):
                 raise ArgumentTypeError(f"f must be callable or a native callback, not {type(f).__name__}")
             # f is called by one thread; the others take part in what is between evaluations, if anything.
-            threads = 1 if workers is not None else _ALL_IF_WORTH_IT
+            threads = 1 if workers is not None else ALL_IF_WORTH_IT
             target = _Bound(f, args, kwargs) if args or kwargs else f
             if workers is not None:
-                mapper = _python_workers(workers)
+                mapper = python_workers(workers)
             mode = "block" if vectorized else self._mode if mapper is None else "mapped"
         self._configure(
             target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
             given is not None and "lower" in given, callbacks.probe,
         )  # fmt: skip
+        options = {
+            "method": method, "accuracy": accuracy, "step": step, "rel_step": rel_step, "abs_step": abs_step,
+            "bounds": bounds, "workers": workers, "vectorized": vectorized, "noise": noise, "budget": budget,
+        }  # fmt: skip
+        self.memo = {"options": options, "mapper": mapper, "mode": mode, "workers": workers, "noise": noise}
         if name == "adaptive":
-            self._use_adaptive(*_adaptive_settings(noise, budget))
-        elif noise is not None or budget is not None:
-            raise ArgumentError(f"noise and budget are for method='adaptive', not {method!r}")
+            self._use_adaptive(0.0, check_budget(budget, 9))
+            if isinstance(noise, str):
+                self.before = self._measure
+            elif noise is not None:
+                self.before = self._note_noise
+        elif noise is not None:
+            if name == "complex":
+                raise ArgumentError("noise: the complex step takes no differences, so noise does not grow in it")
+            least = check_budget(budget, order if name == "central" or accuracy is not None else 1)
+            kind = name.replace("five-point", "central")
+            self.memo["how"] = Noisy(kind, 1, accuracy or own_accuracy(name), least or USUAL_BUDGET, least > 0)
+            self.instead = self._run_noisy
+            self.memo["full"] = self._full_noisy
 
     def __repr__(self) -> str:
         f = self.native if self.native is not None else self.f
@@ -186,45 +142,184 @@ class _Plan(Engine):
     def full(self, x: ArrayLike, *args: Any, out: Array | None = None) -> Result:
         """Differentiate at x and say how well: the `Result` of ``full_output=True``.
 
-        Costs as many evaluations again as a call, and f(x): the derivative is taken with a second step for the error
-        bar; with a third one for accuracies above 2.
+        Costs as many evaluations again as a call, f(x), and two for each component (one for accuracy 1): the derivative
+        is taken with a second step, and from one side; more where they disagree.
         """
         return full_output(self, as_vector(x), ((args, {}) if args else ()), out)
 
-    def _check_analytic(self, f: Callable[[Any], Any], x: Array, jac: Array, scalar: bool) -> int:
-        """See that the complex step means something: once for each plan, along one direction, in real arithmetic.
+    def use_order(self, order: int) -> None:
+        """Take the derivative of this order, with the same method and accuracy."""
+        rules = [rule_of(self.name, order, self.accuracy)]
+        if self.name != "complex":
+            rules += [one_sided(order, self.accuracy, sign) for sign in (1, -1)]
+        self._use_stencils([floats_of(rule) for rule in rules])
+        self._notes["order"] = order
 
-        `jac` is (n,) or (m, n). Raises AnalyticityError where real differences agree with each other and not with the
-        complex step; where they do not agree (a function too rough for them), nothing is known. Costs 4 evaluations.
-        """
-        v = np.cos(np.arange(x.size) + 0.5)
-        t = 6e-6 * max(1.0, float(np.max(np.abs(x), initial=0.0)))
-        if self.bounded:
-            sides = (np.asarray((self.given or {})[name]) for name in _SIDES)
-            lower, upper = (np.broadcast_to(side, side.shape or x.shape) for side in sides)
-            v[np.minimum(x - lower[: x.size], upper[: x.size] - x) < t * np.abs(v)] = 0.0
-            if not v.any():
-                return 0  # no room to look
-        # Not all functions take integers or lists to a power; and each call gets an array of its own.
-        values = np.zeros((4, 1 if jac.ndim == 1 else jac.shape[0]))
-        for k, scale in enumerate((1.0, -1.0, 0.25, -0.25)):
-            point = x + scale * t * v
-            at: Any = float(point[0]) if scalar else point[None] if self.vectorized else point
-            values[k] = np.reshape(np.real(f(at)), -1)
-        wide, narrow = (values[0] - values[1]) / (2 * t), (values[2] - values[3]) / (0.5 * t)
-        claimed = jac @ v
-        size = np.abs(jac) @ np.abs(v)
-        trust = 1e-3 * np.abs(narrow) + 1e3 * np.finfo(float).eps * np.max(np.abs(values), axis=0) / t
-        with np.errstate(invalid="ignore"):
-            wrong = (np.abs(wide - narrow) < trust) & (np.abs(claimed - narrow) > 10 * trust + 1e-3 * size)
-        if np.any(wrong):
-            i = int(np.argmax(wrong))
-            raise AnalyticityError(
-                f"f is not analytic, so the complex step is wrong: along one direction it gives "
-                f"{np.reshape(claimed, -1)[i]:.6g} where real differences give {narrow[i]:.6g}. abs, .real, .imag "
-                "and conj break analyticity; use method='central'"
+    @property
+    def _notes(self) -> dict[str, Any]:
+        """How the plan was made, and what it has found out."""
+        if self.memo is None:
+            self.memo = {}
+        return self.memo
+
+    # ---- siblings, and values at points of one's own choosing
+
+    def sibling(self, method: str, accuracy: int, order: int = 1) -> _Plan:
+        """Make a plan of the same function by another rule, with rule steps unless bounds are given."""
+        memo = self._notes
+        given = self.given or {}
+        bounds = (given["lower"], given["upper"]) if self.bounded else None
+        f = self.native if self.native is not None else self.f
+        other = type(self)._bare(
+            f, method, accuracy, bounds, {"workers": memo["workers"], "vectorized": self.vectorized}
+        )
+        if order > 1:
+            other.use_order(order)
+        other.adopt(self)
+        return other
+
+    @classmethod
+    def _bare(cls, f: Any, method: str, accuracy: int, bounds: Any, options: dict[str, Any]) -> _Plan:
+        return cls(f, method=method, accuracy=accuracy, bounds=bounds, **options)
+
+    def values(self, args: tuple[Any, ...] = ()) -> Values:
+        """Give f as a function of points (k, n) to values (k, m) that counts."""
+        memo = self._notes
+        f = self.native if self.native is not None else bind(self.f, args) if args else self.f
+        values = Values(f, memo["mode"], memo["mapper"])
+        values.m = self.m
+        return values
+
+    # ---- noise
+
+    def noise_used(self) -> Any:
+        """Absolute error of a value of f that steps are chosen for; None: rounding."""
+        noise = self._notes.get("absolute")
+        return None if noise is None else noise if self.is_jacobian else float(np.ravel(noise)[0])
+
+    def loud(self) -> NDArray[np.uint8]:
+        """`Finding.NOISY` for each value of f whose known noise is far above its rounding."""
+        found: NDArray[np.uint8] = self._notes.get("loud", np.zeros(1, dtype=np.uint8))
+        return found
+
+    def box(self, n: int) -> tuple[Array, Array]:
+        """Bounds of n components."""
+        given = self.given or {}
+        lower, upper = (np.broadcast_to(given.get(name, end), (n,)) for name, end in _ENDS)
+        return lower, upper
+
+    def _noise_at(self, x: Array, args: tuple[Any, ...], f0: Array) -> tuple[Array, int]:
+        """Absolute error of each value of f: given, measured now, or measured before."""
+        memo = self._notes
+        known = memo.get("absolute")
+        if known is not None and known.shape == f0.shape:
+            return known, 0
+        noise, spent = memo["noise"], 0
+        if isinstance(noise, str):
+            values = self.values(args)
+            sided = self.bounded
+            level = measure(lambda t: values(along(x, t, *self.box(x.size))), f0, self.precision, one_sided=sided)
+            memo["level"] = level
+            noise, spent = np.maximum(level.absolute, level.rounding), level.nfev
+        elif noise.ndim and noise.shape != f0.shape:
+            raise ShapeError(f"noise has {noise.size} values, and f {f0.size}; give one number, or one for each value")
+        known = np.broadcast_to(noise, f0.shape).copy()
+        memo["absolute"] = known
+        memo["loud"] = np.where(known > 100.0 * 2.0**-53 * np.abs(f0), Finding.NOISY, 0).astype(np.uint8)
+        return known, spent
+
+    def _measure(self, x: Array, args: tuple[Any, ...], f0: Array | None) -> tuple[int, Array]:
+        """Before the first run of an adaptive plan."""
+        f0, first = (self.base(x, args), 1) if f0 is None else (np.array(f0, dtype=np.float64, ndmin=1), 0)
+        noise, spent = self._noise_at(x, args, f0)
+        level = self._notes.get("level")
+        # What is no more than rounding, or unclear, the method finds out by itself.
+        told = noise if level is None else np.where(level.trusted, noise, 0.0)
+        self._use_noise(told, step_for(central(1, 6), relative(f0, told)) if told.any() else 0.0)
+        self.before = None
+        return first + spent, f0
+
+    _note_noise = _measure
+
+    def _run_noisy(self, x: Any, args: tuple[Any, ...], f0: Any) -> tuple[Array, int]:
+        result = self._full_noisy(as_vector(x), args, f0, sure=False)
+        return result.value, result.nfev
+
+    def _full_noisy(self, x: Array, args: tuple[Any, ...], f0: Any = None, sure: bool = True) -> Result:
+        """Differentiate by a fixed rule with steps, and an order, for noise."""
+        how: Noisy = self._notes["how"]
+        nfev = 0
+        if f0 is None:
+            f0, nfev = self.base(x, args), 1
+        f0 = np.array(f0, dtype=np.float64, ndmin=1)
+        if not np.isfinite(f0).all():
+            raise NonFiniteError("f(x) is NaN or inf, so there is no derivative at x; check x, or what f does there")
+        noise, spent = self._noise_at(x, args, f0)
+        noise = np.maximum(noise, max(self.precision, 2.0**-53) * np.abs(f0))
+        nfev += spent
+        values = self.values(args)
+        lower, upper = self.box(x.size)
+        value, error = np.empty((f0.size, x.size)), np.empty((f0.size, x.size))
+        found, steps = np.zeros(value.shape, dtype=np.uint8), np.empty(x.size)
+        status = np.zeros(x.size, dtype=np.uint8)
+        for j in range(x.size):
+            if not lower[j] <= x[j] <= upper[j]:
+                raise BoundsError(f"x[{j}] = {x[j]!r} is outside its bounds, {lower[j]} to {upper[j]}")
+            best, spent = differentiate(
+                how,
+                along_axis(values, x, j, forgiving=True),
+                float(x[j]),
+                f0,
+                noise,
+                lower[j],
+                upper[j],
+                self._step_at(x, j),
+                sure,
             )
-        return 4
+            value[:, j], error[:, j], found[:, j] = best.value, best.error, best.found
+            steps[j], status[j] = best.step, best.status
+            nfev += spent
+        found |= self.loud()[:, None]
+        if not self.is_jacobian:
+            value, error, found = value[0], error[0], found[0]
+        rule = f"{how.method}, for noise"
+        return Result(value, error, steps, nfev, status, rule, found, self.noise_used())
+
+    def _step_at(self, x: Array, j: int) -> float | None:
+        given = self.given or {}
+        for name, size in (("abs_step", 1.0), ("rel_step", abs(float(x[j])))):
+            if name in given:
+                return float(np.broadcast_to(given[name], x.shape)[j]) * size or None
+        return None
+
+    # ---- complex values
+
+    def use_complex(self, x: Any = None) -> None:
+        """From now on f has complex values: differentiate real and imaginary parts together."""
+        memo = self._notes
+        if self.native is not None or self.groups is not None or self.detect is not None:
+            raise ComplexValuesError(
+                "f returned complex values; for a sparse Jacobian differentiate its real and imaginary parts apart"
+            )
+        whole = Jacobian(Parts(self.f, self.vectorized), **memo["options"])
+        self.instead = lambda x, args, f0: whole_value(self, whole, x, args)
+        memo["full"] = lambda x, args, f0=None: whole_result(self, whole.full(x, *(args[0] if args else ())))
+
+    def complex_valued(self, x: Any, args: tuple[Any, ...], out: Any) -> Any:
+        """Start over where f turned out to have complex values."""
+        self.use_complex(x)
+        if out is not None and not np.iscomplexobj(out):
+            raise ArgumentTypeError(f"f has complex values; out must be complex128, not {out.dtype}")
+        value, _ = self.instead(x, args, None)  # type: ignore[misc]
+        if out is None:
+            return value
+        out[...] = value
+        return out
+
+    def _check_analytic(self, f: Callable[[Any], Any], x: Array, jac: Array, scalar: bool) -> int:
+        """See that the complex step means something: once for each plan. Returns evaluations."""
+        lower, upper = self.box(x.size) if self.bounded else (-np.inf, np.inf)
+        return check_analytic(f, x, jac, scalar, self.vectorized, lower, upper)
 
 
 class Gradient(_Plan):
@@ -326,10 +421,21 @@ class Jacobian(_Plan):
                 return bidirectional_groups(pattern, vjp, order, options.get("args", ()), options.get("kwargs"))
             return Symmetric(pattern).direct(order) if symmetric else groups_of(pattern, order)
 
+        if "how" in self._notes:
+            self.instead = None  # as if f were that much less precise: columns share evaluations
+            self._notes.pop("full")
+            self.before = self._less_precise
         if isinstance(sparsity, str) and sparsity == "detect":
             self.detect_with(lambda x, args: self._detected(x, args, groups, options.get("bounds")))
         else:
             self.use_groups(groups(sparsity))
+
+    def _less_precise(self, x: Array, args: tuple[Any, ...], f0: Array | None) -> tuple[int, Array]:
+        f0, first = (self.base(x, args), 1) if f0 is None else (np.array(f0, dtype=np.float64, ndmin=1), 0)
+        noise, spent = self._noise_at(x, args, f0)
+        self.learn(relative(f0, noise))
+        self.before = None
+        return first + spent, f0
 
     def _detected(
         self, x: Array, args: tuple[Any, ...], groups: Callable[[Any], Groups], bounds: Any
@@ -343,35 +449,90 @@ class Pointwise(_Plan):
 
     __slots__ = ()
     _mode = "scalar"
-
-    def use_order(self, order: int) -> None:
-        """Take the derivative of this order, with the same method and accuracy."""
-        rules = [_rule_of(self.name, order, self.accuracy)]
-        if self.name != "complex":
-            rules += [one_sided(order, self.accuracy, sign) for sign in (1, -1)]
-        self._use_stencils([floats_of(rule) for rule in rules])
+    is_pointwise = True
 
     def full_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
         """Differentiate at each of the points and say how well."""
+        try:
+            return self._real_at(points, args, order)
+        except ComplexValuesError:
+            return self.each_complex(points, order, full=True)
+
+    def _real_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
+        if "how" in self._notes:
+            return self.each_noisy(points, order, full=True)
         if self.name == "adaptive":
             value, error, step = (np.empty(points.size) for _ in range(3))
             found = np.zeros(points.size, dtype=np.uint8)
             nfev = self.pointwise(points, args=args, out=value, step=step, error=error, found=found)
-            return Result(value, error, step, nfev, found, self.method)
-        evaluate = self.native if self.native is not None else bind(self.f, args or ((), {}))
-        f0 = np.array([evaluate(float(x)) for x in points], dtype=np.float64)
+            found |= self.loud()
+            return Result(value, error, step, nfev, found, self.method, found, self.noise_used())
+        f0 = np.array([self.base(points[i : i + 1], args)[0] for i in range(points.size)], dtype=np.float64)
 
-        def run(scale: float, step: Array, status: NDArray[np.uint8]) -> tuple[Array, int]:
+        def run(scale: float, step: Array, status: NDArray[np.uint8], other: _Plan = self) -> tuple[Array, int]:
             value = np.empty(points.size)
-            return value, self.pointwise(points, args=args, out=value, scale=scale, step=step, component=status)
+            return value, other.pointwise(points, args=args, out=value, scale=scale, step=step, component=status)
 
-        return _with_bars(self, points, run, f0, points.size, order)
+        return bars.with_bars(self, points, run, f0, points.size, order, args, Jacobian)
+
+    def each_complex(self, points: Array, order: int, full: bool) -> Result:
+        """Differentiate at each of the points where f turned out to have complex values."""
+        if self.native is not None or self.name == "complex":
+            raise ComplexValuesError("f returned complex values, where real ones were expected")
+        f, options = self.f, self._notes["options"]
+        results = []
+        for i in range(points.size):
+            whole = Jacobian(Parts(lambda z: f(float(z[0])), False), **_at(options, i, points.size))
+            if order > 1:
+                whole.use_order(order)
+            if full:
+                results.append(whole_result(self, whole.full(points[i : i + 1])))
+            else:
+                value, nfev = whole_value(self, whole, points[i : i + 1], ())
+                results.append(Result(value, np.full(1, np.inf), np.zeros(1), nfev + 1, np.zeros(1), self.method))
+        return _gathered(results, self.method, None)
+
+    def each_noisy(self, points: Array, order: int, full: bool) -> Result:
+        """Differentiate at each of the points with steps for noise."""
+        memo = self._notes
+        memo["how"] = replace(memo["how"], order=order)
+        results = []
+        for i in range(points.size):
+            one = Pointwise(self.f if self.native is None else self.native, **_at(memo["options"], i, points.size))
+            one._notes["how"] = memo["how"]
+            if "absolute" in memo:
+                one._notes.update(absolute=memo["absolute"], loud=memo["loud"])
+            results.append(one._full_noisy(points[i : i + 1], (), sure=full))
+            memo.update({name: one._notes[name] for name in ("absolute", "loud")})
+        return _gathered(results, self.method, self.noise_used())
 
 
-def floats_of(rule: Stencil) -> tuple[tuple[float, ...], tuple[float, ...], int, int, float]:
-    """Give a stencil as the kernel takes it: offsets, weights, order, accuracy and rule step."""
-    offsets, weights = (tuple(map(float, numbers)) for numbers in (rule.offsets, rule.weights))
-    return offsets, weights, rule.order, rule.accuracy, rule.step()
+def _gathered(results: list[Result], method: str, noise: Any) -> Result:
+    """Put together results at one point each."""
+
+    def gather(name: str) -> Any:
+        parts = [np.atleast_1d(getattr(result, name)) for result in results if getattr(result, name) is not None]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    nfev = sum(result.nfev for result in results)
+    return Result(
+        gather("value"), gather("error"), gather("step"), nfev, gather("status"), method, gather("findings"), noise
+    )
+
+
+def _at(options: dict[str, Any], i: int, count: int) -> dict[str, Any]:
+    """Options of a plan for many points, for one of them."""
+
+    def one(value: Any) -> Any:
+        array = np.asarray(value) if value is not None else None
+        return value if array is None or array.shape != (count,) else array[i]
+
+    chosen = dict(options)
+    for name in ("step", "rel_step", "abs_step"):
+        chosen[name] = one(options[name])
+    if options["bounds"] is not None:
+        chosen["bounds"] = tuple(one(side) for side in sides(options["bounds"]))
+    return chosen
 
 
 class _Bound:
@@ -387,85 +548,39 @@ class _Bound:
         return repr(self.f)
 
 
-def _rule_of(name: str, order: int, accuracy: int) -> Stencil:
-    if name in ("forward", "backward"):
-        return one_sided(order, accuracy, 1 if name == "forward" else -1)
-    return central(order, accuracy)
-
-
 def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | None = None) -> Result:
-    """Run a plan at x with two steps and put together its `Result`."""
+    """Run a plan at x and put together its `Result`."""
+    memo = plan._notes
+    if "full" in memo:
+        try:
+            return _into(memo["full"](x, args), out)
+        except ComplexValuesError:
+            plan.use_complex(x)
+            return _into(plan._notes["full"](x, args), out)
     if out is not None:
         x = np.array(x)  # out may be x itself, and x is needed after it has been written
-    f0 = plan.base(x, args)
+    try:
+        f0 = plan.base(x, args)
+    except ComplexValuesError:
+        plan.use_complex(x)
+        return _into(plan._notes["full"](x, args), out)
     if plan.name == "adaptive":
         error, steps = np.empty((x.size, f0.size)), np.empty(x.size)
         found = np.zeros((x.size, f0.size), dtype=np.uint8)
         value, nfev = plan.evaluate(x, args=args, f0=f0, out=out, step=steps, error=error, found=found)
+        found |= plan.loud()
         shaped = [array.T if plan.is_jacobian else array[:, 0] for array in (error, found)]
-        return Result(value, shaped[0], steps, nfev + 1, shaped[1], plan.method)
+        return Result(value, shaped[0], steps, nfev + 1, shaped[1], plan.method, shaped[1], plan.noise_used())
 
-    def run(scale: float, step: Array, status: NDArray[np.uint8]) -> tuple[Array, int]:
-        target = out if scale == 1.0 else None
-        return plan.evaluate(x, args=args, f0=f0, out=target, scale=scale, step=step, component=status)
+    def run(scale: float, step: Array, status: NDArray[np.uint8], other: _Plan = plan) -> tuple[Array, int]:
+        target = out if scale == 1.0 and other is plan else None
+        return other.evaluate(x, args=args, f0=f0, out=target, scale=scale, step=step, component=status)
 
-    return _with_bars(plan, x, run, f0, 1, 1)
+    return bars.with_bars(plan, x, run, f0, 1, memo.get("order", 1), args, Jacobian)
 
 
-def _with_bars(
-    plan: _Plan,
-    x: Array,
-    run: Callable[[float, Array, NDArray[np.uint8]], tuple[Array, int]],
-    f0: Array,
-    nfev: int,
-    order: int,
-) -> Result:
-    """Differentiate with two steps; the second tells the error of the first.
-
-    Truncation is proportional to ``step**accuracy``, so the disagreement tells it; doubled, since the next term is
-    neglected, or trebled for one-sided rules of many points, whose next term is larger. The rounding floor is what
-    errors of f's values can do: one unit in their last place, and what f makes of such errors of x, which is more where
-    large terms cancel. Where bounds leave room for one step only, the bar is infinite: nothing is known.
-
-    The long steps of accuracies above 2 may both jump over what f does (their rule supposes that f varies on the scale
-    of x), and agree. So a third run takes steps as short as those of accuracy 2; a bar that does not explain what it
-    finds is replaced.
-    """
-    step, other_step = np.empty(x.size), np.empty(x.size)
-    status, other_status = np.zeros(x.size, dtype=np.uint8), np.zeros(x.size, dtype=np.uint8)
-    value, first = run(1.0, step, status)
-    other, second = run(0.5 if plan.bounded else 2.0, other_step, other_status)
-    eps = 2.0 * max(plan.precision, 2.0**-53)
-    steps, other_steps, groups = step, other_step, plan.groups
-    if groups is not None:
-        row, column = groups.entries()
-        steps, other_steps = step[column], other_step[column]
-    if plan.name == "complex":
-        error = 4.0 * eps * np.abs(value) + np.abs(value - other)
-    else:
-        noise = np.abs(f0)
-        if groups is not None:
-            noise = (noise + np.sqrt(np.bincount(row, (value * x[column]) ** 2, minlength=noise.size)))[row]
-        elif order == 1 and isinstance(plan, (Gradient, Jacobian)):
-            noise = noise + np.linalg.norm(np.atleast_2d(value) * x, axis=1)
-            noise = noise[:, None] if plan.is_jacobian else noise[0]
-        elif order == 1:
-            noise = noise + np.abs(value * x)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.abs(1.0 - (other_steps / steps) ** plan.accuracy)
-            margin = 3.0 if plan.accuracy > 2 and plan.name in ("forward", "backward") else 2.0
-            truncation = np.where(share > 0.0, margin * np.abs(value - other) / share, np.inf)
-        rule = _rule_of(plan.name, order, plan.accuracy)
-        floor = rule.norm * eps * noise / steps**order
-        error = truncation + floor
-        if plan.accuracy > 2:
-            scale = central(order, 2).step() / rule.step()
-            near, third = run(scale, other_step, other_status)
-            second += third
-            gap, near_floor = np.abs(value - near), floor / scale**order
-            error = np.where(gap > error + near_floor, 2.0 * gap + near_floor, error)
-    if groups is not None and groups.reverse is not None:
-        error = np.where(groups.reverse.exact, 2.0 * eps * np.abs(value), error)  # no difference was taken
-    if groups is not None:
-        value, error = groups.wrap(value), groups.wrap(error)
-    return Result(value, error, step, nfev + first + second, status, plan.method)
+def _into(result: Result, out: Array | None) -> Result:
+    if out is None:
+        return result
+    out[...] = result.value
+    return replace(result, value=out)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fdcore import _extras, callbacks
 from fdcore.errors import ArgumentTypeError, FdcoreError
-from fdcore.plan import stencil_rule
+from fdcore.rules import stencil_rule
 from fdcore.selectors import StepPolicy
 from fdcore.sparsity import color_columns
 from fdcore.tree import flatten
@@ -302,13 +302,13 @@ def _expected(what: str, x: Any, options: dict[str, Any]) -> int | None:
     """How many evaluations it will take, as far as that can be known; whatever is wrong will be said later."""
     try:
         n = flatten(x)[1].size if not isinstance(x, np.ndarray) else x.size
-        twice = 2 if options.get("full_output") else 1
+        runs = 3 if options.get("full_output") else 1
         if what == "hessian":
             if options.get("grad") is None:
                 return int(n * n + n + 1)
             if options.get("sparsity") is not None:
                 return None
-            return int(twice * (2 * n + 1))
+            return int(runs * 2 * n + 1)
         if isinstance(options.get("step"), StepPolicy):
             return None
         name, _, accuracy = stencil_rule(options.get("method", "central"), options.get("accuracy"))
@@ -323,7 +323,12 @@ def _expected(what: str, x: Any, options: dict[str, Any]) -> int | None:
             columns = int(np.max(pattern[1], initial=-1)) + 1
         if name == "adaptive":
             return int(8 * n + 1)
+        if options.get("noise") is not None:
+            return None
         points = 1 if name == "complex" else accuracy
-        return int(twice * columns * points + (1 if what == "jacobian" or twice == 2 else 0))
+        runs = min(runs, 2) if name == "complex" else runs
+        if runs == 3:
+            return int(columns * (2 * points + min(points, 2)) + 1)
+        return int(runs * columns * points + (1 if what == "jacobian" or runs > 1 else 0))
     except (FdcoreError, TypeError, ValueError):
         return None

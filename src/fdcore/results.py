@@ -19,7 +19,7 @@ class Status(IntEnum):
 
 
 class Finding(IntFlag):
-    """What ``method="adaptive"`` found out about f at one entry of its derivative; they combine.
+    """What was found out about f at one entry of its derivative; they combine.
 
     Attributes
     ----------
@@ -63,8 +63,9 @@ class Result:
         The derivative, as the call returns it without `full_output`.
     error : ndarray, float or tree
         Error bar of each entry of `value`, in its units: truncation, from how much the derivative changes with the
-        step, plus the rounding floor of f's own precision. It costs as many evaluations again, plus f(x); with an
-        accuracy above 2, twice as many, since the long steps that go with it are compared with a short one, too.
+        step, plus the floor of rounding or noise. Costs as many evaluations as `value` again, f(x), and two more for
+        each component (one for accuracy 1); more for components where f is unlike what the method supposes. Infinite
+        where nothing can be said.
     step : ndarray, float or tree
         Step of each component of x, in its units.
     nfev : int
@@ -73,6 +74,11 @@ class Result:
         A `Status` for each component of x; with ``method="adaptive"``, a `Finding` for each entry of `value`.
     method : str
         Method and order of accuracy.
+    findings : ndarray of int, tree or None
+        A `Finding` for each entry of `value`: kinks, jumps, noise. For a sparse Jacobian one for each stored entry,
+        ``value.data``. None where nothing looked (Hessians, complex step).
+    noise : float, (m,) ndarray or None
+        The absolute error of a value of f that steps were chosen for, as given or measured; None: rounding.
     """
 
     value: Any
@@ -81,10 +87,11 @@ class Result:
     nfev: int
     status: Any
     method: str
+    findings: Any = None
+    noise: Any = None
 
     def __repr__(self) -> str:
         with np.printoptions(threshold=10, precision=8):
-            rows = (
-                f"{name:>8}: {getattr(self, name)}" for name in ("value", "error", "step", "nfev", "status", "method")
-            )
-            return "\n".join(rows)
+            names = ["value", "error", "step", "nfev", "status", "method"]
+            names += [name for name in ("findings", "noise") if np.any(getattr(self, name, None) is not None)]
+            return "\n".join(f"{name:>8}: {getattr(self, name)}" for name in names)

@@ -15,9 +15,10 @@ from fdcore.coerce import as_vector, bind
 from fdcore.differentiate import gradient
 from fdcore.directional import jvp, reach
 from fdcore.errors import ArgumentError, NonFiniteError, ShapeError
-from fdcore.plan import Jacobian, _Plan, floats_of
+from fdcore.plan import Jacobian, _Plan
 from fdcore.progress import with_progress
 from fdcore.results import Result, Status
+from fdcore.rules import floats_of
 from fdcore.sparsity import Symmetric, detect_sparsity
 from fdcore.stencils import central
 from fdcore.steps import settings

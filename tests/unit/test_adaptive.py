@@ -218,7 +218,11 @@ def test_the_budget_is_kept_and_told():
 
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(fd.ArgumentError, match="noise"):
-        fd.gradient(sum, [1.0], noise=1e-6)
+        fd.gradient(sum, [1.0], noise="loud")
+    with pytest.raises(fd.ArgumentError, match="noise"):
+        fd.gradient(sum, [1.0], noise=1e-6, method="complex")
+    with pytest.raises(fd.ShapeError, match="noise has 3"):
+        fd.gradient(sum, [1.0], noise=[1e-6, 1e-6, 1e-6])
     with pytest.raises(fd.ArgumentError, match="noise"):
         fd.gradient(sum, [1.0], method="adaptive", noise=-1.0)
     with pytest.raises(fd.ArgumentError, match="budget"):

@@ -61,7 +61,7 @@ def test_a_short_run_is_told_of_once():
     [
         (lambda p: fd.gradient(lambda x: x @ x, X, method="forward", progress=p), 41, "gradient"),
         (lambda p: fd.gradient(lambda x: x @ x, X, method="five-point", progress=p), 160, "gradient"),
-        (lambda p: fd.gradient(lambda x: x @ x, X, full_output=True, progress=p), 161, "gradient"),
+        (lambda p: fd.gradient(lambda x: x @ x, X, full_output=True, progress=p), 241, "gradient"),
         (lambda p: fd.gradient(lambda x: np.sum(x**2, -1), X, vectorized=True, progress=p), 80, "gradient"),
         (lambda p: fd.gradient(lambda x: x @ x, X, workers=map, progress=p), 80, "gradient"),
         (lambda p: fd.gradient(lambda p: p["w"] @ p["w"], {"w": X}, progress=p), 80, "gradient"),

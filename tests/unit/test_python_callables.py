@@ -330,7 +330,6 @@ def test_precision_that_changes_along_the_way() -> None:
     [
         (None, fd.ArgumentTypeError, "None"),
         ("text", fd.ArgumentTypeError, "str"),
-        (1j, fd.ArgumentTypeError, "complex"),
         (object(), fd.ArgumentTypeError, "real numbers"),
         ({"a": 1.0}, fd.ArgumentTypeError, "dict"),
         (np.zeros(2), fd.ShapeError, r"\(2,\).*jacobian"),

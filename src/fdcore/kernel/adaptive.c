@@ -241,7 +241,7 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
         tracks[i].familiar = options->scale != NULL && options->scale[i] > 0.0 && options->noise == 0.0;
         tracks[i].next = max2(tracks[i].familiar ? fdc_power_of_two(options->scale[i]) : start, set.smallest);
         tracks[i].bar = INFINITY;
-        tracks[i].sigma = options->noise / 3.0;
+        tracks[i].sigma = (options->noises != NULL ? options->noises[i] : options->noise) / 3.0;
         if (!isfinite(centre[i])) tracks[i].flags |= FDC_FOUND_NO_CENTRE;
     }
 

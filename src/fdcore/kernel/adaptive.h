@@ -27,6 +27,7 @@ typedef struct fdc_line_options {
     double start;     /* first step; 0: x / 128 */
     double precision; /* relative error of one value of f; 0: DBL_EPSILON / 2 */
     double noise;     /* absolute error of one value of f; 0: found out */
+    const double *noises; /* (m,) the same for each value, in place of `noise`, or NULL */
     double rtol;      /* a bar this small relative to the derivative is good enough; 0: 1e-9 */
     double below;     /* the displacements allowed: from -below to above. INFINITY: no limit */
     double above;

@@ -60,6 +60,7 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, fdc_failure *f
     options.f0 = jb->f0;
     options.precision = o->precision;
     options.noise = c->how->noise;
+    options.noises = c->how->noises;
     options.rtol = c->how->rtol;
     options.budget = c->how->budget;
     if (o->abs_step != NULL) {

@@ -109,6 +109,7 @@ fdc_status fdc_run_hessian(const fdc_problem *problem, const fdc_options *option
 typedef struct fdc_adaptive {
     double rtol;  /* a bar this small relative to the derivative is good enough; 0: 1e-9 */
     double noise; /* absolute error of one value of f; 0: found out */
+    const double *noises; /* (m,) the same for each value, in place of `noise`, or NULL */
     int budget;   /* evaluations a component at most; 0: 160 */
     /* What an earlier run found out near known_x (n,), the scale of each entry, or NULL; and where to put what this run
      * finds out, or NULL. Both (m, n) by columns. Scales are where to begin, and prove nothing. */
