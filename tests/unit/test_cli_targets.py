@@ -199,6 +199,7 @@ def torch_or_skip():
     pytest.importorskip("torch", reason="needs torch")
 
 
+@pytest.mark.slow
 def test_a_torch_module(project, capsys):
     torch_or_skip()
     assert main(["check", "--torch", "torch_module:setup", "--double"]) == 0
@@ -212,6 +213,7 @@ def test_a_torch_module(project, capsys):
     assert rows == {"weight": 0, "bias": 2}
 
 
+@pytest.mark.slow
 def test_a_planted_bug_in_a_torch_module(project, capsys):
     torch_or_skip()
     assert main(["check", "--torch", "torch_module:planted", "--double", "--html", "report.html"]) == 1
@@ -221,6 +223,7 @@ def test_a_planted_bug_in_a_torch_module(project, capsys):
     assert "1.w[0]" in Path("report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_module_is_recognised(project, capsys):
     torch_or_skip()
     assert main(["check", "torch_module:own"]) in (0, 2)
