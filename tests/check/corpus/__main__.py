@@ -1,4 +1,4 @@
-"""Run fdcore over the corpus: ``python tests/check/corpus [--dtype float32] [--scales 1e-12,1,1e12] [--peers]``."""
+"""Run fdcore over the corpus, or a part of it: ``python tests/check/corpus --help``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from corpus import run
+from corpus import peers, run
 
 
 def main() -> int:
@@ -25,13 +25,15 @@ def main() -> int:
     parser.add_argument("--mode", default="auto", help="auto, elementwise or projected")
     parser.add_argument("--large", action="store_true", help="up to 10^6 parameters too")
     parser.add_argument("-v", "--verbose", action="store_true", help="every problem that is not handled perfectly")
+    parser.add_argument("--peers", action="store_true", help="torch, jax and scipy beside, where they are installed")
     options = parser.parse_args()
+    other = peers.Peers() if options.peers else None
     start = time.perf_counter()
     tally: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     for dtype in options.dtype.split(","):
         for scale in map(float, options.scales.split(",")):
             for seed in range(options.seeds):
-                for record in run.problems(getattr(np, dtype), scale, seed, options):
+                for record in run.problems(getattr(np, dtype), scale, seed, options, other):
                     run.count(tally[f"{dtype} {scale:g}"], record)
                     if options.verbose and record.remark:
                         print(f"{dtype} {scale:g} {seed} {record.case:14s} {record.bug:28s} {record.remark}")
@@ -39,6 +41,10 @@ def main() -> int:
     print(run.HEADER)
     for name, counts in [*tally.items(), ("all", total)]:
         print(run.line(name, counts))
+    if other is not None:
+        print(peers.HEADER)
+        for text in other.lines():
+            print(text)
     print(f"{time.perf_counter() - start:.0f} s")
     return 0
 
