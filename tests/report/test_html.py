@@ -157,3 +157,23 @@ def test_ids_are_unique_and_tables_have_scopes():
     assert text.count('<th scope="col"') == 7 + 6
     assert text.count('<th scope="row"') == 2 + 1
     assert text.count('role="img"') == 2
+
+
+def test_figures_of_complex_parameters():
+    pytest.importorskip("matplotlib")
+    from fdcore.report import figures
+
+    at = {"z": np.array([1 + 2j, -0.5 + 0.3j]), "x": np.array([1.0, 2.0, 3.0])}
+
+    def f(p):
+        return float(np.sum(np.abs(p["z"]) ** 2) + p["x"] @ p["x"])
+
+    for name, factor in (("x", np.array([2.0, 2.0, 3.0])), ("z", np.array([2.0, 2.0 + 1.0j]))):
+        result = fd.check_gradient(
+            f, lambda p, n=name, k=factor: {"z": 2 * p["z"], "x": 2 * p["x"]} | {n: k * p[n]}, at
+        )
+        assert {entry.parameter for entry in result.wrong} == {name}
+        drawn = figures.of_check(result)
+        assert [f"wrong ({len(result.wrong)})" in drawn[0].svg, len(drawn)] == [True, 2]
+        assert f"Error map of {name}:" in drawn[1].caption or name == "x"
+        assert ("real and imaginary part" in drawn[1].svg) == (name == "z")

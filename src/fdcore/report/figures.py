@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fdcore import _extras
-from fdcore.check import Entry, GradientCheck
+from fdcore.check import GradientCheck, Parameter
 
 __all__ = ["BLUE", "GREY", "INK", "ORANGE", "RED", "Figure", "draw", "of_check"]
+
+Vector = NDArray[np.float64]
 
 # Stands for the colour of the page's own text, and becomes `currentColor` in the SVG.
 INK = "#010203"
@@ -109,13 +111,8 @@ def of_check(check: GradientCheck) -> list[Figure]:
 
 
 def _scatter(check: GradientCheck, number: int) -> Figure | None:
-    index, analytic, numeric, error = (
-        np.asarray(check.columns[key], dtype=float) for key in ("index", "analytic", "numeric", "error")
-    )
-    kinds = np.zeros(index.size, dtype=int)
-    place = {int(j): k for k, j in enumerate(index)}
-    for kind, entries in ((1, check.unclear), (2, check.wrong)):
-        kinds[[place[j] for j in _flat(check, entries) if j in place]] = kind
+    analytic, numeric, error = _columns(check)
+    kinds = _kinds(check, analytic, numeric)
     keep = np.isfinite(analytic) & np.isfinite(numeric)
     if not keep.any():
         return None
@@ -166,42 +163,56 @@ def _decades(axis: Any, threshold: float, size: float) -> None:
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.0e}" if value else "0"))
 
 
-def _flat(check: GradientCheck, entries: tuple[Entry, ...]) -> list[int]:
-    """Indices in the flat vector."""
-    starts = itertools.accumulate((math.prod(p.shape) for p in check.parameters), initial=0)
-    where = {p.name: (start, p.shape) for p, start in zip(check.parameters, starts, strict=False)}
-    flat = []
-    for entry in entries:
-        start, shape = where[entry.parameter]
-        flat.append(start + (int(np.ravel_multi_index(entry.index, shape)) if shape else 0))
-    return flat
+def _columns(check: GradientCheck) -> tuple[Vector, Vector, Vector]:
+    analytic, numeric, error = (np.asarray(check.columns[key], dtype=float) for key in ("analytic", "numeric", "error"))
+    return analytic, numeric, error
+
+
+def _kinds(check: GradientCheck, analytic: Vector, numeric: Vector) -> NDArray[np.intp]:
+    """0 for what agrees, 1 for what is unclear, 2 for what is wrong, recognised by the two values."""
+    kinds = np.zeros(analytic.size, dtype=int)
+    for kind, entries in ((1, check.unclear), (2, check.wrong)):
+        pairs = {(entry.analytic, entry.numeric) for entry in entries}
+        if pairs:
+            kinds[[pair in pairs for pair in zip(analytic.tolist(), numeric.tolist(), strict=True)]] = kind
+    return kinds
+
+
+def _worst_array(check: GradientCheck) -> tuple[Parameter, tuple[int, ...], int] | None:
+    """The array with the largest z of which every entry was compared; its shape, with pairs if complex, and start."""
+    index = np.sort(np.asarray(check.columns["index"]))
+    # A complex entry is two numbers: where that is so more of them were compared than the shape has.
+    shapes = [(*p.shape, 2) if p.checked > math.prod(p.shape) else p.shape for p in check.parameters]
+    if sum(map(math.prod, shapes)) != check.size:
+        return None
+    best, start = None, 0
+    for parameter, shape in zip(check.parameters, shapes, strict=True):
+        size = math.prod(shape)
+        inside = int(np.searchsorted(index, start + size) - np.searchsorted(index, start))
+        if size > 1 and inside == size <= MAP and (best is None or parameter.z > best[0].z):
+            best = (parameter, shape, start)
+        start += size
+    return best
 
 
 def _map(check: GradientCheck, number: int) -> Figure | None:
-    index = np.asarray(check.columns["index"])
-    start, best = 0, None
-    for parameter in check.parameters:
-        size = math.prod(parameter.shape)
-        inside = int(np.count_nonzero((index >= start) & (index < start + size)))
-        if size > 1 and inside == size <= MAP and (best is None or parameter.z > best[0].z):
-            best = (parameter, start, size)
-        start += size
+    best = _worst_array(check)
     if best is None:
         return None
-    parameter, start, size = best
-    own = (index >= start) & (index < start + size)
-    order = np.argsort(index[own])
-    analytic, numeric, error = (
-        np.asarray(check.columns[k], dtype=float)[own][order] for k in ("analytic", "numeric", "error")
-    )
+    parameter, shape, start = best
+    size = math.prod(shape)
+    index = np.asarray(check.columns["index"])
+    own = np.flatnonzero((index >= start) & (index < start + size))
+    own = own[np.argsort(index[own])]
+    analytic, numeric, error = (column[own] for column in _columns(check))
     with np.errstate(invalid="ignore", divide="ignore"):
         z = np.abs(analytic - numeric) / error
     z[np.isnan(z) & (analytic == numeric)] = 0.0
     # Of what is unclear nothing shall seem to agree.
-    unclear = set(_flat(check, check.unclear))
-    z[np.isnan(z) | np.array([int(j) in unclear for j in np.sort(index[own])])] = -1.0
-    if len(parameter.shape) > 1:
-        grid, words = z.reshape(-1, parameter.shape[-1]), ("last axis", "the other axes")
+    z[np.isnan(z) | (_kinds(check, analytic, numeric) == 1)] = -1.0
+    if len(shape) > 1:
+        last = "real and imaginary part" if len(shape) > len(parameter.shape) else "last axis"
+        grid, words = z.reshape(-1, shape[-1]), (last, "the other axes")
     else:  # a vector is folded, so that its entries can be seen
         width = size if size <= 40 else 2 ** math.ceil(math.log2(math.sqrt(2.0 * size)))
         grid = np.full((math.ceil(size / width), width), np.nan)
