@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import machine, report
 from bench.runner import Outcome, measure
 
-WORKLOADS = ("w1", "w2", "w3", "w4", "w5", "w6", "w7", "solvers", "checks")
+WORKLOADS = ("w1", "w2", "w3", "w4", "w5", "w6", "w7", "solvers", "checks", "colors")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SECONDS, QUICK_SECONDS = 10.0, 1.5
 
@@ -40,10 +40,17 @@ def main(argv: list[str] | None = None) -> int:
 
     warnings.simplefilter("ignore")  # the peers' own
     sections: list[tuple[str, list[Outcome]]] = []
+    tables: dict[str, list[tuple[str, ...]]] = {}
     for name in chosen:
         module = importlib.import_module(f"bench.{name}")
         outcomes: list[Outcome] = []
         print(f"\n{module.TITLE}\n", flush=True)
+        if hasattr(module, "table"):  # counts, where there is nothing to time
+            tables[module.TITLE] = [
+                row for k, row in enumerate(module.table(arguments.quick)) if k == 0 or arguments.match in row[0]
+            ]
+            print(report.aligned(tables[module.TITLE]), end="\n\n", flush=True)
+            continue
         for case in module.cases(arguments.quick):
             if arguments.match in case.name:
                 outcomes.append(measure(case, seconds))
@@ -52,14 +59,15 @@ def main(argv: list[str] | None = None) -> int:
 
     everything = [outcome for _, outcomes in sections for outcome in outcomes]
     targets = report.summary(everything)
-    print("targets")
-    print(report.aligned(targets))
+    if targets:
+        print("targets")
+        print(report.aligned(targets))
 
     command = " ".join(["python -m bench", *(sys.argv[1:] if argv is None else argv)])
     whole = not (arguments.workloads or arguments.match or arguments.quick or arguments.seconds)
     destination = arguments.results or (RESULTS if whole else None)
     if destination:
-        destination.write_text(_markdown(command, sections))
+        destination.write_text(_markdown(command, sections, tables))
         print(f"\nwritten: {destination}")
     if arguments.json:
         data = {
@@ -69,10 +77,10 @@ def main(argv: list[str] | None = None) -> int:
             "cases": [report.as_data(outcome) for outcome in everything],
         }
         arguments.json.write_text(json.dumps(data, indent=1))
-    return int(any(row[-1] == "NO" for row in targets))
+    return int(any(row[-1] == "NO" for row in (*targets, *(row for table in tables.values() for row in table))))
 
 
-def _markdown(command: str, sections: list[tuple[str, list[Outcome]]]) -> str:
+def _markdown(command: str, sections: list[tuple[str, list[Outcome]]], tables: dict[str, list[tuple[str, ...]]]) -> str:
     everything = [outcome for _, outcomes in sections for outcome in outcomes]
     lines = [
         "# Benchmark results",
@@ -96,6 +104,9 @@ def _markdown(command: str, sections: list[tuple[str, list[Outcome]]]) -> str:
     for title, outcomes in sections:
         lines += [f"## {title}", ""]
         lines += [report.markdown(outcome) for outcome in outcomes]
+    for title, (header, *rows) in tables.items():
+        lines += [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -27,7 +27,7 @@ except ImportError:  # Windows
 
 BLOCK_SECONDS = 1e-3
 WARM_BELOW_SECONDS = 2e-2  # an untimed call goes before each block unless one call takes longer than this
-SLOW_SECONDS = 1.0  # a contender that takes longer gets one round
+SLOW_SECONDS = 1.0  # a contender that takes longer is timed once, by the call that its answer comes from
 MIN_ROUNDS, MAX_ROUNDS = 3, 400
 RETRIES = 4  # of a block that another process interrupted
 
@@ -265,15 +265,20 @@ def measure(case: Case, seconds: float) -> Outcome:
     for contender in case.contenders:
         timing, runner = _prepare(contender, case.exact)
         timings[contender.name] = timing
-        if runner is not None:
+        if runner is not None and runner.once > SLOW_SECONDS:
+            timing.seconds.append(runner.once)
+            timing.floors.append(floor.run())
+        elif runner is not None:
             runners.append(runner)
 
     targeted = {t.contender for t in case.targets} | {t.base for t in case.targets}
     shares = [3.0 if r.contender.name in targeted else 1.0 for r in runners]
     for runner, share in zip(runners, shares, strict=True):
         fitting = seconds * share / sum(shares) / (floor.cost + runner.cost)
-        runner.rounds = 1 if runner.once > SLOW_SECONDS else int(np.clip(fitting, MIN_ROUNDS, MAX_ROUNDS))
+        runner.rounds = int(np.clip(fitting, MIN_ROUNDS, MAX_ROUNDS))
     rounds = max((r.rounds for r in runners), default=0)
+    if not runners:
+        floor_timing.seconds, floor_timing.floors = [floor.run()], [floor.run()]
 
     shuffle = random.Random(1).shuffle
     load = Load()

@@ -61,28 +61,35 @@ def _case(rows: int, cols: int, logistic: bool, quick: bool) -> Case:
             raise NotRunError("not run with --quick: takes seconds a call")
         return call
 
-    def fdcore(workers: int | None) -> Call:
+    def fdcore(workers: int) -> Call:
         import fdcore as fd
 
         kind = fd.models.LogisticRegression if logistic else fd.models.LinearRegression
         names = {"d": fd.gradient, "f": kind(X, y, intercept=False), "p": p, "w": workers}
         return Call("d(f, p, workers=w)", names)
 
+    def fdcore_plan(workers: int) -> Call:
+        import fdcore as fd
+
+        kind = fd.models.LogisticRegression if logistic else fd.models.LinearRegression
+        return Call("plan(p)", {"plan": fd.Gradient(kind(X, y, intercept=False), workers=workers), "p": p})
+
     def scipy_3_point() -> Call:
         from scipy.optimize._numdiff import approx_derivative
 
         return full(Call("d(f, p, method='3-point')", {"d": approx_derivative, "f": f, "p": p}))
 
-    targets = [Target("fdcore gradient of a model, 1 worker", LIMIT)]
+    one, two = (f"fdcore Gradient plan of a model, {n} worker{'s' * (n > 1)}" for n in (1, 2))
+    targets = [Target(one, LIMIT)]
     if rows * cols >= LARGE:
-        base = "fdcore gradient of a model, 1 worker"
-        targets.append(Target("fdcore gradient of a model, 2 workers", SPEEDUP, "speedup", base))
+        targets.append(Target(two, SPEEDUP, "speedup", one))
     return Case(
         f"{'logistic loss' if logistic else 'mean squared error'}, {rows} x {cols}",
         Contender("C, coordinate updates, 1 thread", lambda: in_c("updates")),
         [
+            Contender(one, lambda: fdcore_plan(1)),
+            Contender(two, lambda: fdcore_plan(2)),
             Contender("fdcore gradient of a model, 1 worker", lambda: fdcore(1)),
-            Contender("fdcore gradient of a model, 2 workers", lambda: fdcore(2)),
             Contender("C, coordinate updates, 2 threads", lambda: in_c("updates", 2)),
             Contender("C, full evaluations", lambda: full(in_c("full"))),
             Contender("NumPy, coordinate updates", lambda: Call("d(p)", {"d": by_updates, "p": p})),

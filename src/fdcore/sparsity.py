@@ -269,10 +269,20 @@ class Symmetric:
 
         return Groups(n, part.rows, part.columns, color, count, values, unwrap)
 
+    def star(self, order: str = "best") -> tuple[Indices, int, NDArray[np.uint8]]:
+        """Colours, how many there are, and which entries are read at their mirror image."""
+        found = pattern_color_star(*self.pattern.rows, _order(order))
+        if order == "best":
+            # Greedy star colourings of dense grids take more than the columns of a Jacobian, whose colours do as well.
+            color, count = self.pattern.color()
+            if count < found[1]:
+                return color, count, np.zeros_like(found[2])
+        return found
+
     def direct(self, order: str = "best") -> Groups:
         """Star colouring: each pair of entries is read off one product."""
-        start, index = self.pattern.rows
-        color, count, mirrored = pattern_color_star(start, index, _order(order))
+        index = self.pattern.rows[1]
+        color, count, mirrored = self.star(order)
         mirror = np.argsort(index, kind="stable")  # by columns, which are the rows
         own = (mirrored == 0) & ((mirrored[mirror] != 0) | (index <= self.row))
         source = np.where(own, np.arange(index.size), mirror)

@@ -69,6 +69,21 @@ def test_cost_is_two_gradients_a_colour(pattern, direct, substitution):
         assert grad.calls <= 2 * colours
 
 
+@pytest.mark.parametrize(
+    ("pattern", "most"), [(grid(15, corners=True), 9), (grid(8, 3, corners=True), 27), (grid(15), 5), (arrow(1000), 2)]
+)
+def test_star_colours_are_never_more_than_those_of_columns(pattern, most):
+    made = Symmetric(pattern)
+    color, count, mirrored = made.star()
+    assert count <= most
+    assert count <= fd.color_columns(pattern).max() + 1
+    # The slow verifier: read there or at the mirror image, no other entry of the row has the colour.
+    dense = pattern.toarray() != 0
+    for k, (i, j) in enumerate(zip(*made.pattern.entries(), strict=True)):
+        row, column = (j, i) if mirrored[k] else (i, j)
+        assert np.count_nonzero(dense[row] & (color == color[column])) == 1
+
+
 def test_error_bars_cover_and_cost_is_stated():
     grad = Coupled(PATTERNS["random"])
     x = np.linspace(-1, 2, 40)
