@@ -41,10 +41,12 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")  # the peers' own
     sections: list[tuple[str, list[Outcome]]] = []
     tables: dict[str, list[tuple[str, ...]]] = {}
+    remarks: dict[str, str] = {}
     for name in chosen:
         module = importlib.import_module(f"bench.{name}")
         outcomes: list[Outcome] = []
         print(f"\n{module.TITLE}\n", flush=True)
+        remarks[module.TITLE] = getattr(module, "WHY", "")  # targets are missed
         if hasattr(module, "table"):  # counts, where there is nothing to time
             tables[module.TITLE] = [
                 row for k, row in enumerate(module.table(arguments.quick)) if k == 0 or arguments.match in row[0]
@@ -67,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     whole = not (arguments.workloads or arguments.match or arguments.quick or arguments.seconds)
     destination = arguments.results or (RESULTS if whole else None)
     if destination:
-        destination.write_text(_markdown(command, sections, tables))
+        destination.write_text(_markdown(command, sections, tables, remarks))
         print(f"\nwritten: {destination}")
     if arguments.json:
         data = {
@@ -80,7 +82,12 @@ def main(argv: list[str] | None = None) -> int:
     return int(any(row[-1] == "NO" for row in (*targets, *(row for table in tables.values() for row in table))))
 
 
-def _markdown(command: str, sections: list[tuple[str, list[Outcome]]], tables: dict[str, list[tuple[str, ...]]]) -> str:
+def _markdown(
+    command: str,
+    sections: list[tuple[str, list[Outcome]]],
+    tables: dict[str, list[tuple[str, ...]]],
+    remarks: dict[str, str],
+) -> str:
     everything = [outcome for _, outcomes in sections for outcome in outcomes]
     lines = [
         "# Benchmark results",
@@ -102,7 +109,7 @@ def _markdown(command: str, sections: list[tuple[str, list[Outcome]]], tables: d
         "",
     ]
     for title, outcomes in sections:
-        lines += [f"## {title}", ""]
+        lines += [f"## {title}", "", *([remarks[title], ""] if remarks[title] else [])]
         lines += [report.markdown(outcome) for outcome in outcomes]
     for title, (header, *rows) in tables.items():
         lines += [f"## {title}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]

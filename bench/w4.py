@@ -18,6 +18,22 @@ LIMIT, SPEEDUP, FIRST_LIMIT, NUMPY_LIMIT, COLOUR_LIMIT = 1.15, 1.5, 3.0, 1.5, 1.
 SQRT_EPS = np.finfo(float).eps ** 0.5
 SMALL_COUNTS = {"broyden": 3, "bratu": 7}  # colours of the greedy pass in natural order
 
+# Profiles (perf, one core free) of what misses its target.
+WHY = """\
+Where a target is missed, the profile says why. All of it is the tridiagonal system, whose f takes 0.6 ns a component,
+less than anything that has to be done with its values.
+
+* *NumPy f, tridiagonal*: of what fdcore adds to the 68 us of bare calls at n = 1e4, the pass over the entries takes
+  34 us, moving and restoring x 16, taking over NumPy's results 9, steps 6, looking for NaN in x 6. The C floor's own
+  pass and steps take 45 us; 1.5 would leave 34. On the grid, whose f costs something, it is 1.1 to 1.3.
+* *First call, tridiagonal*: of 270 us at n = 1e4 the plan's run is 75; finding out that the pattern is symmetric, which
+  saves its transpose, 39; colouring 46, half of the C greedy's time; groups and the entries' colours 34; checking the
+  pattern 20; the rest is Python's, SciPy's and memory touched for the first time. On the grid it is 1.9 to 2.4.
+* *Two workers*: a helper that sleeps takes 35 to 50 us to be woken, and finds x, f(x) and the pattern in the other
+  core's cache. Called back to back, two workers are 1.6 times as fast as one on the tridiagonal n = 1e5 and 1.85 times
+  on the grid; here, after a millisecond of the floor on one core, less. 75 us of work, n = 1e4, are not worth it, and
+  where `workers` is not given fdcore takes one."""
+
 
 class Problem:
     """One function at one size, and the plan that the floor works by."""
