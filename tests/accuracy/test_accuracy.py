@@ -10,7 +10,7 @@ pytest.importorskip("scipy", reason="the corpus has Bessel functions from SciPy"
 from . import score
 from .__main__ import corpus
 from .exact import DUAL, FLOAT, Dual, derivative
-from .methods import fdcore_adaptive
+from .methods import fdcore_adaptive, fdcore_second_call
 from .random_set import random_problems
 
 
@@ -45,6 +45,16 @@ def test_the_corpus():
     for group, members in score.by_group(components).items():
         if group != "no derivative":
             assert score.figures(members)["covered"] >= 95.0, group
+
+
+def test_second_calls_nearby():
+    problems = [p for p in corpus() if p.exact.shape[0] == 1]  # functions with one value
+    figures = score.figures(score.run(fdcore_second_call, problems))
+    assert figures["right"] >= 98.0
+    assert figures["covered"] >= 98.0
+    assert figures["bar/error"] <= 10.0
+    assert figures["confidently wrong"] == 0
+    assert figures["evaluations"] <= 8
 
 
 @pytest.mark.parametrize("seed", [0, 5])
