@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fdcore import callbacks
 from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ComplexValuesError, ShapeError
+from fdcore.extended import Shaped, at_extended, each_extended, is_extended, one_row
 from fdcore.fdcore import plain_gradient
 from fdcore.plan import Gradient, Jacobian, Pointwise
 from fdcore.plan import full_output as _full
@@ -75,7 +76,7 @@ def derivative(
     noise, budget
         As for `gradient`.
     full_output : bool, default False
-        Return a `Result` with error bars; costs as many evaluations again, and f(x); nothing more with "adaptive".
+        Return a `Result` with error bars; see `gradient` for what it costs.
     out : ndarray, optional
         float64 array of x's shape that gets the result.
 
@@ -101,6 +102,10 @@ def derivative(
     points = np.asarray(x)
     shape = points.shape
     spent = 0
+    if is_extended(points) and callbacks.recognise(f) is None:
+        given = dict(locals())
+        results = [at_extended(f, points.reshape(-1)[i : i + 1], True, order, given) for i in range(points.size)]
+        return each_extended(results, shape, full_output)
     if isinstance(step, StepPolicy):
         if order != 1:
             raise ArgumentError(
@@ -207,12 +212,18 @@ def gradient(
         like map; an int runs threads on free-threaded Python only.
     vectorized : bool, default False
         f takes x of shape (k, n) and returns (k,).
-    noise : float, optional
-        Method "adaptive" only: absolute error of one value of f. By default it is found out.
+    noise : float, array_like, NoiseLevel or "measure", optional
+        Absolute error of one value of f (or of each of its m values), random or not: float32 inside, a solver's
+        tolerance. Steps are then chosen for it and, where `accuracy` is not given, the order, within `budget` (6 by
+        default; more where f turns out to vary faster than the first step supposes). "measure" measures it first, in 6
+        evaluations or a few times as many, once for a plan; see `noise_level`. By default values are taken to be off by
+        their rounding; "adaptive" finds noise out by itself, at more evaluations.
     budget : int, optional
-        Method "adaptive" only: most evaluations for one component of x, 160 by default.
+        Most evaluations for one component of x, f(x) aside: for "adaptive" 9 or more, 160 by default; for other methods
+        it chooses the accuracy.
     full_output : bool, default False
-        Return a `Result` with error bars; costs as many evaluations again, nothing more with "adaptive".
+        Return a `Result` with error bars; costs as many evaluations again, f(x), and two more for each component, and
+        up to 80 for those where these disagree; nothing more with "adaptive"; with `noise`, two for each step tried.
     out : ndarray, optional
         Array of x's shape, float64, that gets the result.
     progress : True or callable, optional
@@ -238,6 +249,10 @@ def gradient(
     Notes
     -----
     Cost: n * accuracy evaluations, one more for forward and backward. The divisor is the displacement really made.
+    f may have complex values: so has the result, and bars are of its modulus. Results are float64, also for x in
+    float32, at whose double values f is evaluated. For an array x in long double a Python f is evaluated, and the
+    result given, in that type, by a slower path that has no workers, noise or adaptive steps; `derivative` and
+    `jacobian` do the same, everything else converts to float64.
     Method "adaptive" costs 8 n + 1 where f is smooth on the scale of x, and more where it has to look for one.
 
     Examples
@@ -261,6 +276,9 @@ def gradient(
             value = None  # the long way looks after it
         if value is not None:
             return value
+    if is_extended(x) and callbacks.recognise(f) is None:
+        flat, shape = x.reshape(-1), x.shape
+        return one_row(at_extended(Shaped(f, shape), flat, False, 1, locals()), shape, full_output)
     flat, tree = _flat(x)
     spent = 0
     if isinstance(step, StepPolicy):
@@ -390,6 +408,11 @@ def jacobian(
     """
     if progress is not None:
         return with_progress(jacobian, locals())
+    if is_extended(x) and callbacks.recognise(f) is None:
+        if np.ndim(x) != 1:
+            raise ShapeError(f"x must be one-dimensional, not of shape {np.shape(x)}; pass x.ravel()")
+        result = at_extended(f, x, False, 1, locals())
+        return result if full_output else result.value
     plan = Jacobian(
         f,
         method=method,

@@ -131,9 +131,13 @@ def hessian(
     x: ArrayLike,
     *,
     grad: Callable[..., Any] | None = None,
+    method: str = "central",
+    accuracy: int | None = None,
     step: ArrayLike | None = None,
     rel_step: ArrayLike | None = None,
     abs_step: ArrayLike | None = None,
+    noise: Any = None,
+    budget: int | None = None,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] | None = None,
     workers: Any = None,
@@ -153,6 +157,8 @@ def hessian(
     grad : callable, optional
         ``grad(x, *args, **kwargs) -> (n,)``, the gradient: the Hessian is then its Jacobian, made symmetric, which is
         both cheaper and more accurate.
+    method, accuracy, noise, budget
+        As for `jacobian`, of the gradient; only with `grad` and without `sparsity`.
     step, abs_step : float or (n,) array_like, optional
         Absolute step. By default ``c * max(1, abs(x))``, c = 2.7e-4 from values and 6.9e-6 from a gradient.
     rel_step : float or (n,) array_like, optional
@@ -202,6 +208,9 @@ def hessian(
     """
     if progress is not None:
         return with_progress(hessian, locals())
+    own = {"accuracy": accuracy, "noise": noise, "budget": budget}
+    if (grad is None or sparsity is not None) and (method != "central" or any(v is not None for v in own.values())):
+        raise ArgumentError("method, accuracy, noise and budget of a Hessian need grad, and no sparsity")
     if sparsity is not None:
         options = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
         return _sparse(grad, as_vector(x), sparsity, recovery, full_output, options, (args, kwargs or {}), workers)
@@ -210,8 +219,9 @@ def hessian(
         return plan.full(x) if full_output else plan(x)
     vector = as_vector(x)
     jacobian = Jacobian(
-        grad, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers
-    )
+        grad, method=method, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs,
+        workers=workers, **own,
+    )  # fmt: skip
     shape = (vector.size, vector.size)
     if not full_output:
         value = jacobian(vector)
@@ -221,7 +231,8 @@ def hessian(
     _check_square(result.value, shape)
     # What is not symmetric is error too.
     error = np.maximum(result.error, result.error.T) + np.abs(result.value - result.value.T) / 2
-    return replace(result, value=(result.value + result.value.T) / 2, error=error)
+    found = None if result.findings is None else result.findings | result.findings.T
+    return replace(result, value=(result.value + result.value.T) / 2, error=error, findings=found)
 
 
 def _sparse(

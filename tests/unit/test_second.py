@@ -172,3 +172,14 @@ def test_shapes_are_checked():
         fd.jvp(curve, X, [1.0])
     with pytest.raises(fd.ShapeError, match="grad returned"):
         fd.hessian(None, X, grad=lambda x: x[:2])
+
+
+@pytest.mark.parametrize("options", [{"method": "adaptive"}, {"accuracy": 4}, {"noise": "measure"}], ids=str)
+def test_hessians_of_a_gradient_by_other_methods(options):
+    grad = lambda x: np.array([np.exp(x[0]) * x[1], np.exp(x[0]) + np.cos(1e3 * x[1]) / 1e3])  # noqa: E731
+    x = np.array([0.3, 0.7])
+    exact = np.array([[np.exp(0.3) * 0.7, np.exp(0.3)], [np.exp(0.3), -np.sin(700.0)]])
+    result = fd.hessian(None, x, grad=grad, full_output=True, **options)
+    assert np.all(np.abs(result.value - exact) <= result.error)
+    with pytest.raises(fd.ArgumentError, match="need grad"):
+        fd.hessian(lambda x: float(x @ x), x, **options)
