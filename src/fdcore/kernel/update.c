@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define PARTS 16
+#define PAD 8 /* between shares, lest they start in the same set of the cache, which has room for half of them */
 #define PROBE_COLS 64           /* columns of the calls that find out what a call costs */
 #define FIRST_COLS 4096         /* columns of a call, where those of a probe are cheap */
 #define PART_NS 20000000        /* what a call may take, so that Ctrl-C is heard */
@@ -18,7 +19,7 @@
 typedef struct fdc_sweep {
     fdc_worker *caller;
     fdc_update what;   /* but for its part */
-    ptrdiff_t size;    /* of one share */
+    ptrdiff_t size;    /* from one share to the next */
     double *shares;    /* (PARTS, points, cols, m) */
     ptrdiff_t next;    /* atomic: first part not claimed */
     int failed;        /* atomic: some part has */
@@ -145,7 +146,7 @@ static fdc_sweep sweep_of(fdc_worker *w, ptrdiff_t first, ptrdiff_t cols, double
     const ptrdiff_t points = p->scheme[0].npoints;
     return (fdc_sweep){.caller = w,
                        .what = {p->n, p->x, first, cols, points, block, p->m, 0, PARTS},
-                       .size = points * cols * p->m,
+                       .size = points * cols * p->m + PAD,
                        .shares = block + points * cols};
 }
 
@@ -181,7 +182,8 @@ int fdc_run_updates(fdc_worker *w, fdc_failure *fail) {
     const ptrdiff_t most = fitting < 1 ? 1 : fitting < p->n ? fitting : p->n;
     int workers = w->job->o->workers, took_part = 1;
     double *zeros = calloc((size_t)m, sizeof *zeros);
-    double *block = malloc((size_t)(most * points) * (size_t)(1 + PARTS * m) * sizeof *block);
+    double *block =
+        malloc(((size_t)(most * points) * (size_t)(1 + PARTS * m) + (size_t)PARTS * PAD) * sizeof *block);
     fdc_status status = zeros != NULL && block != NULL ? FDC_OK : fdc_fail(fail, FDC_ERR_MEMORY, -1, 0.0);
     ptrdiff_t wanted = most;
     fdc_set_pace(w, fdc_clock_ns(), PART_NS); /* look for signals after each part, until that is too often */
