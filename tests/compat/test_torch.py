@@ -13,7 +13,11 @@ from fdcore.compat.torch import GradcheckError, gradcheck, gradgradcheck
 
 torch = pytest.importorskip("torch")
 # PyTorch compiles something of its own with what it has deprecated itself.
-pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.frameworks,
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),
+]
 
 double = torch.float64
 

@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.threads,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*fork.*JAX:RuntimeWarning"),  # where JAX was imported by another test
 ]
 
 

@@ -192,7 +192,7 @@ def check_function(
     ...     def backward(ctx, grad):
     ...         (x,) = ctx.saved_tensors
     ...         return 2 * x**2 * grad  # should be 3
-    >>> check = check_function(Cube.apply, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    >>> check = check_function(Cube.apply, torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64))
     >>> check.verdict, check.diagnoses[0].label, round(check.wrong[0].ratio, 6)
     ('wrong', 'factor', 0.666667)
     """
