@@ -55,8 +55,8 @@ def test_bessel_points(options, bessel):
 def test_bessel_points_with_adaptive_steps(bessel):
     result = fd.derivative(j1, FAR, method="adaptive", full_output=True)
     error = np.abs(result.value - bessel)
-    # SciPy's J1 errs by an ulp of x where abs(x) is large, which a bar comes close to and cannot know.
-    assert np.mean(error > 1.25 * result.error) <= 0.01
+    # SciPy's J1 rounds its argument to an ulp of x where abs(x) is large.
+    assert np.mean(error > result.error) <= 0.01
     assert np.max(error) < 1e-11
     assert np.median(result.error / np.maximum(error, 1e-300)) < 10.0
 
@@ -65,7 +65,7 @@ def test_bessel_points_with_the_drop_ins(bessel):
     result = derivative(special.j1, FAR)
     assert too_small(result.df, result.error, bessel) <= 0.01
     value, told = approx_derivative(lambda x: j1(x[0]), FAR[0], method="adaptive", full_output=True)
-    assert abs(value[0] - bessel[0]) <= 1.25 * told["error"][0]
+    assert abs(value[0] - bessel[0]) <= told["error"][0]
 
 
 @pytest.mark.parametrize("options", RULES, ids=str)

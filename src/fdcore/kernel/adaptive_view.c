@@ -47,6 +47,13 @@ static double square(double a) {
     return a * a;
 }
 
+/* f may round its argument, x - c say, to the ulp of x, and by the same amount at all points, which no residual shows:
+ * half an ulp of x moves f' by as much as f'' says. `precision` is half an ulp of 1. */
+static double argument_error(double x, double precision) {
+    int exponent;
+    return frexp(x, &exponent) == 0.0 ? 0.0 : ldexp(1.1 * precision, exponent - 1);
+}
+
 /* Whether what the probes miss is noise rather than truncation: 0 no, 1 yes, 2 yes, and all differences of high order
  * agree. Its size goes to v->scatter. */
 static int look_for_noise(const double *y, double residual, view *v) {
@@ -130,7 +137,7 @@ int fdc_glance(const double *values, const double *moved, double h, double x, do
     v->curve = fabs(y[4] - 2.0 * y[3] + y[2]);
     v->value = slope / h;
     v->bar = ((flat ? 1.0 : 1.5) * fabs(w->product_slope * miss / w->outer_product) + 0.9 * w->sum * rounding) / h +
-             0.75 * precision * (fabs(x) / h) * (v->curve / h);
+             argument_error(x, precision) / h * (v->curve / h);
     v->what = FLAT;
     return 1;
 }
@@ -213,9 +220,8 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
     }
     v->rounding = known;
 
-    /* f may round its argument: half an ulp of x, which is half of this or more, moves f' by as much as f'' says. */
     v->curve = fabs(y[middle + 1] - 2.0 * y[middle] + y[middle - 1]);
-    v->bar += 0.75 * precision * (fabs(x) / h) * (v->curve / h);
+    v->bar += argument_error(x, precision) / h * (v->curve / h);
 
     if (flat)
         v->what = FLAT;
