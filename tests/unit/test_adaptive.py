@@ -53,8 +53,21 @@ def test_smooth_functions_within_eleven_evaluations(f):
         (abs, 0.0, Finding.KINK, 1.0),
         (lambda x: max(x, 0.0), 0.0, Finding.KINK, 0.5),
         (lambda x: math.sin(x) + abs(x - 2), 2.0, Finding.KINK, 1.0),
+        (lambda x: 0.7 * x if x < 1 else 0.7 + 0.3 * (x - 1), 1.0, Finding.KINK, 0.2),
+        (lambda x: max(x, 0.0) + math.sin(x), 0.0, Finding.KINK, 0.5),
+        (lambda x: max(x - 1, 0.0) + math.sin(x), 1.0, Finding.KINK, 0.5),
+        (lambda x: 0.01 * max(x, 0.0) + math.exp(x), 0.0, Finding.KINK, 0.005),
+        (lambda x: 1e-6 * max(x - 1, 0.0) + math.exp(x), 1.0, Finding.KINK, 5e-7),
+        (lambda x: abs(x - 3) + 100 * x**3, 3.0, Finding.KINK, 1.0),
+        (lambda x: x * x if x < 1 else 3 * x - 2, 1.0, Finding.KINK, 0.5),
+        (lambda x: float(np.interp(x, [0.0, 1.0, 2.0, 3.5], [0.0, 2.0, 1.0, 4.0])), 1.0, Finding.KINK, 1.5),
+        (lambda x: float(np.interp(x, [0.0, 1.0, 2.0, 3.5], [0.0, 2.0, 1.0, 4.0])), 2.0, Finding.KINK, 1.5),
         (lambda x: float(x > 1), 1.0, Finding.JUMP, math.inf),
+        (lambda x: 1e-3 * (x > 1) + math.sin(x), 1.0, Finding.JUMP, math.inf),
         (math.cbrt, 0.0, Finding.JUMP, math.inf),
+        (lambda x: math.copysign(math.sqrt(abs(x)), x), 0.0, Finding.JUMP, math.inf),
+        (lambda x: math.copysign(math.sqrt(abs(x)), x) + math.sin(x), 0.0, Finding.JUMP, math.inf),
+        (lambda x: math.sqrt(abs(x)) + x, 0.0, Finding.JUMP, math.inf),
     ],
 )
 def test_no_derivative_is_never_passed_off_as_one(f, x, finding, error):
@@ -70,6 +83,41 @@ def test_beside_a_kink_the_derivative_is_that_of_its_side():
     result = fd.derivative(lambda x: abs(x - 1), 1.0 + 1e-7, method="adaptive", full_output=True)
     assert result.value == pytest.approx(1.0, abs=1e-8)
     assert not result.status & Finding.KINK
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: x * abs(x), 0.0),
+        (lambda x: abs(x) ** 1.5, 0.0),
+        (lambda x: abs(x - 1) ** 1.2, 1.0),
+        (lambda x: math.sqrt(x * x + 1e-12), 0.0),
+        (lambda x: math.log(2 * math.cosh(1e6 * x)) * 1e-6, 0.0),
+    ],
+)
+def test_what_only_looks_like_a_kink_is_none(f, x):
+    result = fd.derivative(f, x, method="adaptive", full_output=True)
+    assert not result.status & (Finding.KINK | Finding.JUMP)
+    assert abs(result.value) <= result.error <= 0.1
+
+
+@pytest.mark.parametrize("x", [0.0, 1.0])
+@pytest.mark.parametrize("size", [1e-12, 1e-9, 1e-6])
+def test_a_kink_in_noise_is_found(size, x):
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        result = fd.derivative(lambda t: abs(t - x) + size * rng.normal(), x, method="adaptive", full_output=True)
+        assert result.status & Finding.KINK
+        assert 1 <= result.error <= 1.2
+        assert abs(result.value) <= 0.1
+
+
+def test_more_noise_than_kink_gives_no_absurd_value():
+    rng = np.random.default_rng(2)
+    for x in [0.0] * 20 + [1.0] * 20:
+        result = fd.derivative(lambda t, x=x: abs(t - x) + 1e-3 * rng.normal(), x, method="adaptive", full_output=True)
+        assert abs(result.value) <= 1e3
+        assert result.error >= 0.3
 
 
 @pytest.mark.parametrize("size", [1e-10, 1e-8, 1e-6, 1e-4])

@@ -319,6 +319,11 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
             s->bar = INFINITY;
             s->flags |= FDC_FOUND_UNRESOLVED;
         }
+        if (!isfinite(s->value) && s->macro_h > 0.0 && isfinite(s->macro_value)) { /* steps too small for noise */
+            s->value = s->macro_value;
+            s->bar = INFINITY;
+            s->flags |= FDC_FOUND_UNRESOLVED;
+        }
         if (s->h == 0.0) {
             s->value = NAN;
             s->bar = INFINITY;

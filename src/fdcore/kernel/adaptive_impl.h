@@ -38,6 +38,7 @@ typedef struct view {
     double rounding;       /* error of one value that is accounted for */
     double curve;          /* size of the second difference */
     double slopes[2], gap; /* one-sided slopes; the jump between the two sides */
+    double corner;         /* f is a polynomial and this times |t| / 2, t the displacement; 0: it is not */
     double twist;          /* difference of the slopes relative to the range */
     double bend;           /* how far the two sides are from straight */
     verdict what;
@@ -70,6 +71,8 @@ typedef struct track {
     double seen_value, seen_bar, doubt; /* the last smooth level, and by how much the next one contradicted it */
     double first_range;                 /* range of the first ROUGH level */
     double kink_h, kink_gap;            /* the last level that looked like a kink or a jump */
+    double kink_noise;                  /* what hid it in a narrower window */
+    int kink_tries;
     double fit;                         /* the step at which the best so far is expected to be flat */
     double macro_h, macro_value, macro_bar, macro_sigma; /* where noise was suspected */
     double low, high;                                    /* between these scales it is examined */

@@ -103,7 +103,7 @@ static void narrow(track *s, const setting *set, double h) {
     const int shift = s->steps <= 2 ? 8 : set->origin ? 1 << (s->steps < 9 ? s->steps + 1 : 10) : 10;
     const double next = ldexp(h, -shift);
     fdc_want(s, set, next < set->smallest && h > 2.0 * set->smallest ? 1.5 * set->smallest : next);
-    if (s->mode == DONE && s->first_range > 0.0 && s->rough_range > s->macro_sigma && s->sigma == 0.0)
+    if (s->mode == DONE && s->first_range > 0.0 && s->rough_range > 0.1 * s->macro_sigma && s->sigma == 0.0)
         confirm_noise(s, set, s->macro_sigma); /* f moves as much at every scale */
 }
 
@@ -170,30 +170,56 @@ void fdc_examine(track *s, const setting *set, const view *v, double h) {
         fdc_want(s, set, middle);
 }
 
-/* A kink or a jump at the point looks the same at every scale. */
+/* A kink or a jump at the point looks the same at every scale: it must be seen in two windows, of which the second is as
+ * narrow as rounding lets it be. Where noise hides it there, it is looked for where noise is small beside it. */
 static int singular(track *s, const setting *set, const view *v, double h) {
-    const double corner = (v->slopes[1] - v->slopes[0]) * h;
-    const int jump = fabs(v->gap) > 10.0 * v->bend && fabs(v->gap) > 0.2 * v->range;
-    const int kink = !jump && fabs(corner) > 10.0 * v->bend;
-    const double gap = jump ? v->gap : corner / h;
-    if (!jump && !kink) {
+    const double slopes = v->slopes[1] - v->slopes[0];
+    const int jump = v->what == ROUGH && fabs(v->gap) > 10.0 * v->bend && fabs(v->gap) > 0.2 * v->range;
+    const int kink = !jump && (v->corner != 0.0 || (v->what == ROUGH && fabs(slopes) * h > 10.0 * v->bend));
+    const double gap = jump ? v->gap : v->corner != 0.0 ? v->corner : slopes;
+    const double last_h = s->kink_h, last_gap = s->kink_gap;
+    if ((!jump && !kink) || !isfinite(gap)) {
+        if (last_h > 16.0 * h && s->kink_tries < 3 && v->what != FALLING && !v->constant) {
+            s->kink_noise = max2(s->kink_noise, v->scatter);
+            const double next = fdc_power_of_two(min2(1000.0 * s->kink_noise / fabs(last_gap), last_h / 8.0));
+            if (next > 4.0 * h) {
+                s->kink_tries++;
+                fdc_want(s, set, next);
+                return 1;
+            }
+        }
         s->kink_h = 0.0;
         return 0;
     }
-    if (s->kink_h > 0.0 && fabs(gap - s->kink_gap) <= 0.1 * fabs(gap)) {
+    if (last_h > 0.0 && (h < 0.25 * last_h || h > 4.0 * last_h) && fabs(gap - last_gap) <= 0.1 * fabs(gap)) {
         s->flags |= jump ? FDC_FOUND_JUMP : FDC_FOUND_KINK;
+        if (s->kink_noise > 0.0) s->flags |= FDC_FOUND_NOISY;
         s->value = 0.5 * (v->slopes[0] + v->slopes[1]);
-        s->bar = jump ? INFINITY : 0.51 * fabs(gap) + 4.0 * v->rounding / h;
+        s->bar = jump ? INFINITY
+                      : 0.51 * max2(fabs(gap), s->kink_noise > 0.0 ? fabs(last_gap) : 0.0) +
+                            (4.0 * v->rounding + 8.0 * s->kink_noise) / h;
         s->h = h;
         fdc_finish(s);
         return 1;
     }
-    const double visible = jump ? 0x1p-40 : 100.0 * v->rounding / fabs(corner);
-    const double next = max2(h * max2(0x1p-36, min2(visible, 0x1p-8)), 2.0 * set->smallest);
-    if (next > 0.25 * h) return 0;
+    if (kink && last_h > 16.0 * h && fabs(gap) > 4.0 * fabs(last_gap) && ++s->similar >= 2) {
+        s->flags |= FDC_FOUND_JUMP; /* a cusp: the slopes of both sides grow without limit */
+        s->value = 0.5 * (v->slopes[0] + v->slopes[1]);
+        s->bar = INFINITY;
+        s->h = h;
+        fdc_finish(s);
+        return 1;
+    }
+    const double visible = jump ? 0x1p-40 : 500.0 * v->rounding / fabs(gap * h);
+    double next = max2(h * max2(0x1p-36, min2(visible, 0x1p-8)), 2.0 * set->smallest);
+    if (next > 0.25 * h || s->sigma > 0.0) { /* no room below */
+        next = 16.0 * h;
+        if (last_h > 0.0 || next > set->largest) return 0;
+    } else {
+        s->rough = s->rough > 0.0 ? min2(s->rough, h) : h;
+    }
     s->kink_h = h;
     s->kink_gap = gap;
-    s->rough = s->rough > 0.0 ? min2(s->rough, h) : h;
     fdc_want(s, set, next);
     return 1;
 }
@@ -241,6 +267,7 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
         widen(s, set, v, h);
         return;
     case SCATTER:
+        if (singular(s, set, v, h)) return;
         if (s->sigma == 0.0 && s->smooth > 0.0 && s->smooth < h) {
             narrow(s, set, h);
         } else if (s->sigma == 0.0) {
@@ -253,6 +280,7 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
         return;
     case FALLING: {
         double order = 7.0;
+        if (singular(s, set, v, h)) return;
         if (s->last_h > 1.4 * h) order = log(s->last_miss / v->miss) / log(s->last_h / h);
         if (order < 0.6 && s->sigma == 0.0) {
             mark(s, v, h);
@@ -282,6 +310,12 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
     case ROUGH:
         break;
     }
+    if (s->smooth == 0.0 && s->sigma == 0.0 && (s->h == 0.0 || v->range / h <= 256.0 * s->bar) &&
+        isfinite(v->value)) { /* all that is known is how much f moves */
+        s->value = v->value;
+        s->bar = v->range / h;
+        s->h = h;
+    }
     if (singular(s, set, v, h)) return;
     if (s->rough_h > h) {
         const double order = log(s->rough_range / v->range) / log(s->rough_h / h);
@@ -309,10 +343,5 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
     s->rough_range = v->range;
     s->rough_miss = v->miss;
     s->rough_twist = v->twist;
-    if (s->smooth == 0.0 && s->sigma == 0.0) { /* all that is known is how much f moves */
-        s->value = v->value;
-        s->bar = v->range / h;
-        s->h = h;
-    }
     narrow(s, set, h);
 }

@@ -102,6 +102,15 @@ static void look_at_sides(const window *w, const double *y, double h, view *v) {
     v->twist = v->range > 0.0 ? (v->slopes[1] - v->slopes[0]) * h / v->range : 0.0;
 }
 
+/* The interpolant of |t| misses the outer probe by twice and a half of what it misses the inner one, and on the same side;
+ * that of a smooth function misses them on opposite sides. */
+static double find_corner(double outer, double inner, double rounding) {
+    const double by_outer = outer / -0.21098309381119095, by_inner = inner / -0.08452899500354192;
+    const double size = min2(fabs(by_outer), fabs(by_inner));
+    if (size < 40.0 * rounding || fabs(by_outer - by_inner) > 0.05 * size + 8.0 * rounding) return 0.0;
+    return by_outer;
+}
+
 int fdc_glance(const double *values, const double *moved, double h, double x, double precision, view *v) {
     const window *w = &fdc_window_central;
     double y[NODES], low = values[OUTER], high = values[OUTER], last = values[OUTER] - values[3];
@@ -185,10 +194,11 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
     int noisy = 0;
     v->scatter = residual;
     v->single = 0;
-    v->slopes[0] = v->slopes[1] = v->gap = v->bend = v->twist = 0.0; /* of interest only where f is not flat */
+    v->slopes[0] = v->slopes[1] = v->gap = v->bend = v->twist = v->corner = 0.0; /* of interest only where f is not flat */
     if (!flat) {
         noisy = look_for_noise(y, residual, v);
         look_at_sides(w, y, h, v);
+        if (w == &fdc_window_central) v->corner = find_corner(outer, inner, known) / h;
         v->single = 1;
         for (int j = 0; j < POINTS; j++)
             v->single &= fabs(values[j]) < FLT_MAX && (double)(float)values[j] == values[j];
@@ -234,7 +244,8 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
 
     if (unit != 1.0) {
         double *const sized[] = {&v->value,    &v->bar,   &v->miss,      &v->scatter,   &v->range, &v->size,
-                                 &v->rounding, &v->curve, &v->slopes[0], &v->slopes[1], &v->gap,   &v->bend};
+                                 &v->rounding, &v->curve, &v->slopes[0], &v->slopes[1], &v->gap,   &v->bend,
+                                 &v->corner};
         for (size_t k = 0; k < sizeof sized / sizeof *sized; k++)
             *sized[k] *= unit;
     }
