@@ -496,16 +496,17 @@ cdef class Engine:
         """Forget the scales that adaptive runs leave for the next x nearby, as if the plan were new."""
         self.scales = None
 
-    def second(self, x, *, args=(), f=None, double scale=1.0, step=None, bint bars=False):
+    def second(self, x, *, args=(), f=None, double scale=1.0, step=None, bint bars=False, first=None):
         """Differentiate twice at the vector x; the plan's stencil gives the steps, times `scale`.
 
         Returns ``(hessian, bars or None, nfev)``, each (n, n). `step` (float64) is filled if given; `f` takes the place
-        of the plan's own function.
+        of the plan's own function. `first` (float64, of size 1) is f(x), or NaN: it is then evaluated and filled in.
         """
         cdef fdc_problem p = self.problem
         cdef fdc_options o = self.options
         cdef fdc_info info
         cdef double *error = NULL
+        cdef bint known = first is not None and first[0] == first[0]
         memset(&info, 0, sizeof(info))
         vector = as_vector(x)
         p.n = len(vector)
@@ -513,12 +514,17 @@ cdef class Engine:
         p.x = _data(vector)
         if self.native is not None:
             self.check_native(p.n, args)
+        if first is not None and not known:
+            first[:] = self.base(vector, args)
+        if self.native is not None:
             if not self.native.probed:
                 f0 = np.array(self.probe(self.native, vector), dtype=_float64).reshape(1)
                 self.native.probed = True
                 o.f0 = _data(f0)
         elif f is None:
             f = bind(self.f, args) if args else self.f
+        if first is not None and first[0] - first[0] == 0:  # else the kernel finds it out, and says so
+            o.f0 = _data(first)
         if self.given is not None:
             self.expand(p.n, &o)
         o.step_scale = scale
@@ -530,7 +536,7 @@ cdef class Engine:
         if bars:
             error = _data(bar)
         self.run(&p, &o, &info, f, True, error)
-        return hessian, bar, info.nfev + (o.f0 != NULL)
+        return hessian, bar, info.nfev + (o.f0 != NULL and not known)
 
     def pointwise(self, points, *, args=(), out, double scale=1.0, step=None, component=None, error=None, found=None):
         """Derivatives of a scalar function at each of the points, a contiguous vector, into `out`. Returns nfev."""

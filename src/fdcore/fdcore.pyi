@@ -139,6 +139,7 @@ class Engine:
         scale: float = 1.0,
         step: _Array | None = None,
         bars: bool = False,
+        first: _Array | None = None,
     ) -> tuple[_Array, _Array | None, int]: ...
     def base(self, x: _Array, args: _Args = ()) -> _Array: ...
     def _configure(

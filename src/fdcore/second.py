@@ -25,7 +25,7 @@ from fdcore.steps import settings
 
 Array = NDArray[np.float64]
 
-_STEPS = [floats_of(central(2, 2))]
+_STEPS = {accuracy: [floats_of(central(2, accuracy))] for accuracy in (2, 4)}
 _RETREAT = (1.0, 1.0 / 16, 1.0 / 256, 1.0 / 4096)
 
 
@@ -36,13 +36,15 @@ class Hessian(_Plan):
     ----------
     f : callable or native callback
         ``f(x) -> float`` for x of shape (n,).
+    accuracy : 2 or 4, default 2
+        Order of the truncation error, as for `hessian`.
     step, rel_step, abs_step, args, kwargs, workers
         As for `hessian`.
 
     Notes
     -----
     ``plan(x, *args)`` returns the (n, n) Hessian, exactly symmetric; ``plan.full(x, *args)`` a `Result` with an error
-    bar for each entry, from the same values. Cost: n^2 + n + 1 evaluations.
+    bar for each entry, from the same values. Cost: n^2 + n + 1 evaluations, or 2 (n^2 + n) + 1 with ``accuracy=4``.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Hessian(_Plan):
         self,
         f: Any,
         *,
+        accuracy: int = 2,
         step: ArrayLike | None = None,
         rel_step: ArrayLike | None = None,
         abs_step: ArrayLike | None = None,
@@ -64,6 +67,9 @@ class Hessian(_Plan):
         kwargs: Mapping[str, Any] | None = None,
         workers: Any = None,
     ) -> None:
+        if accuracy not in _STEPS:
+            raise ArgumentError(f"accuracy of a Hessian from values must be 2 or 4, not {accuracy!r}")
+        self._accuracy = accuracy
         mapper = None
         if workers is not None and not isinstance(workers, int):
             mapper, workers = getattr(workers, "map", workers), None
@@ -71,12 +77,12 @@ class Hessian(_Plan):
         super().__init__(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
         if mapper is not None and self.native is not None:
             raise ArgumentError("workers must be an int for a native callable, which runs on fdcore's threads")
-        self._use_stencils(_STEPS)
+        self._use_stencils(_STEPS[accuracy])
 
     @property
     def method(self) -> str:
         """Method and order of accuracy, in words."""
-        return "central, order 2, accuracy 2"
+        return f"central, order 2, accuracy {self._accuracy}"
 
     def __call__(self, x: ArrayLike, *args: Any) -> Array:  # type: ignore[override]
         """Differentiate twice at the vector x."""
@@ -112,18 +118,60 @@ class Hessian(_Plan):
         self, x: Array, args: tuple[Any, ...], scale: float, step: Array, bars: bool
     ) -> tuple[Array, Array | None, int]:
         after_x: Any = (args, {}) if args else ()
+        scales = (scale,) if self._accuracy == 2 else (scale, 2.0 * scale)
+        runs: list[tuple[Array, Array | None]] = []
+        spent = 0
         if self._map is None:
-            return self.second(x, args=after_x, scale=scale, step=step, bars=bars)
-        # The order of evaluations is fixed: note down the points, have them evaluated, and play the values back.
-        points: list[Array] = []
+            first = np.full(1, np.nan) if len(scales) > 1 else None
+            for each in scales:
+                taken = step if each == scale else None
+                value, bar, nfev = self.second(
+                    x, args=after_x, scale=each, step=taken, bars=bars or len(scales) > 1, first=first
+                )
+                runs.append((value, bar))
+                spent += nfev
+        else:
+            # The order of evaluations is fixed: note down the points, have them evaluated, and play the values back.
+            points: list[Array] = []
 
-        def note(point: Array) -> float:
-            points.append(point)
-            return 0.0
+            def note(point: Array) -> float:
+                points.append(point)
+                return 0.0
 
-        self.second(x, f=note, scale=scale)
-        values = iter(self._map(bind(self.f, after_x) if after_x else self.f, points))
-        return self.second(x, f=lambda _: next(values), scale=scale, step=step, bars=bars)
+            for each in scales:
+                self.second(x, f=note, scale=each)
+            count = len(points) // len(scales)
+            # f(x) comes first in both runs, and is evaluated once.
+            asked = points[:count] + points[count + 1 :]
+            values = list(self._map(bind(self.f, after_x) if after_x else self.f, asked))
+            spent = len(asked)
+            for k, each in enumerate(scales):
+                known = iter(values[:count] if k == 0 else [values[0], *values[count:]])
+                taken = step if each == scale else None
+                value, bar, _ = self.second(x, f=lambda _, left=known: next(left), scale=each, step=taken, bars=True)
+                runs.append((value, bar))
+        if len(runs) == 1:
+            return runs[0][0], runs[0][1] if bars else None, spent
+        return *_extrapolated(runs), spent
+
+
+def _extrapolated(runs: list[tuple[Array, Array | None]]) -> tuple[Array, Array]:
+    """Fourth order from two runs of second order with steps h and 2 h, and the bar of that (Richardson).
+
+    The bars of the two runs are N / h^2 + T h^2: rounding follows. Truncation of second order is what the two disagree
+    about; what is left is smaller by as much as that is against the entries, four times. Both are taken at their worst
+    over the entries that share a component: what vanishes by symmetry in one does not in all.
+    """
+    (fine, fine_bar), (coarse, coarse_bar) = runs
+    assert fine_bar is not None
+    assert coarse_bar is not None
+    rounding = np.clip((16.0 * fine_bar - 4.0 * coarse_bar) / 15.0, 0.0, fine_bar)
+    size = np.maximum(np.abs(fine), np.abs(coarse))
+    off = np.abs(coarse - fine).max(axis=1, initial=0.0)
+    ratio = 4.0 * off / np.maximum(size.max(axis=1, initial=0.0), np.finfo(float).tiny)
+    left = np.minimum(np.maximum.outer(ratio, ratio), 1.0) * np.maximum.outer(off, off)
+    value = (4.0 * fine - coarse) / 3.0
+    return value, 17.0 / 12.0 * rounding + left + 4.0 * np.finfo(float).eps * size
 
 
 def hessian(
@@ -157,7 +205,10 @@ def hessian(
     grad : callable, optional
         ``grad(x, *args, **kwargs) -> (n,)``, the gradient: the Hessian is then its Jacobian, made symmetric, which is
         both cheaper and more accurate.
-    method, accuracy, noise, budget
+    accuracy : int, optional
+        From values 2 (the default) or 4, which takes every difference with two steps, f(x) once. With `grad` as for
+        `jacobian`.
+    method, noise, budget
         As for `jacobian`, of the gradient; only with `grad` and without `sparsity`.
     step, abs_step : float or (n,) array_like, optional
         Absolute step. By default ``c * max(1, abs(x))``, c = 2.7e-4 from values and 6.9e-6 from a gradient.
@@ -190,9 +241,9 @@ def hessian(
 
     Notes
     -----
-    Cost: n^2 + n + 1 evaluations of f, error bars included; or 2n of the gradient, and 2n + 1 more for error bars; with
-    `sparsity`, 2 of the gradient for each colour. To differentiate at many x, use the plan ``Jacobian(grad,
-    sparsity=..., symmetric=True)``. The
+    Cost: n^2 + n + 1 evaluations of f, error bars included, 2 (n^2 + n) + 1 with ``accuracy=4``; or 2n of the gradient,
+    and 2n + 1 more for error bars; with `sparsity`, 2 of the gradient for each colour. To differentiate at many x, use
+    the plan ``Jacobian(grad, sparsity=..., symmetric=True)``. The
     bars from values rest on third differences, which those values contain too: how fast derivatives grow with their
     order. They miss a function whose fourth derivatives are large where its third ones vanish, by symmetry.
 
@@ -209,13 +260,19 @@ def hessian(
     if progress is not None:
         return with_progress(hessian, locals())
     own = {"accuracy": accuracy, "noise": noise, "budget": budget}
-    if (grad is None or sparsity is not None) and (method != "central" or any(v is not None for v in own.values())):
-        raise ArgumentError("method, accuracy, noise and budget of a Hessian need grad, and no sparsity")
+    foreign = {k: v for k, v in own.items() if k != "accuracy" or sparsity is not None}
+    if (grad is None or sparsity is not None) and (method != "central" or any(v is not None for v in foreign.values())):
+        raise ArgumentError(
+            "method, noise and budget of a Hessian need grad, and neither they nor accuracy go with sparsity"
+        )
     if sparsity is not None:
         options = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
         return _sparse(grad, as_vector(x), sparsity, recovery, full_output, options, (args, kwargs or {}), workers)
     if grad is None:
-        plan = Hessian(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
+        plan = Hessian(
+            f, accuracy=2 if accuracy is None else accuracy, step=step, rel_step=rel_step, abs_step=abs_step, args=args,
+            kwargs=kwargs, workers=workers,
+        )  # fmt: skip
         return plan.full(x) if full_output else plan(x)
     vector = as_vector(x)
     jacobian = Jacobian(

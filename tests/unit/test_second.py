@@ -181,5 +181,75 @@ def test_hessians_of_a_gradient_by_other_methods(options):
     exact = np.array([[np.exp(0.3) * 0.7, np.exp(0.3)], [np.exp(0.3), -np.sin(700.0)]])
     result = fd.hessian(None, x, grad=grad, full_output=True, **options)
     assert np.all(np.abs(result.value - exact) <= result.error)
-    with pytest.raises(fd.ArgumentError, match="need grad"):
-        fd.hessian(lambda x: float(x @ x), x, **options)
+    if "accuracy" not in options:
+        with pytest.raises(fd.ArgumentError, match="need grad"):
+            fd.hessian(lambda x: float(x @ x), x, **options)
+    with pytest.raises(fd.ArgumentError, match="sparsity"):
+        fd.hessian(None, x, grad=grad, sparsity=np.ones((2, 2)), **options)
+
+
+@pytest.mark.parametrize("x", [np.ones(10), np.linspace(0.5, 1.5, 10), np.full(10, 0.5)], ids=["ones", "ramp", "half"])
+@pytest.mark.parametrize(("accuracy", "count", "good"), [(2, 111, 1e-7), (4, 221, 1e-9)])
+def test_rosenbrock_of_ten_by_the_order(x, accuracy, count, good):
+    calls = []
+
+    def counted(z):
+        calls.append(z.copy())
+        return rosen(z)
+
+    want = rosen_hess(x)
+    result = fd.hessian(counted, x, accuracy=accuracy, full_output=True)
+    assert len(calls) == result.nfev == count
+    assert len({z.tobytes() for z in calls}) == count
+    assert_array_equal(result.value, result.value.T)
+    assert_array_equal(result.error, result.error.T)
+    off = np.abs(result.value - want)
+    assert off.max() <= good * np.abs(want).max()
+    assert np.all(off <= result.error)
+    assert_array_equal(fd.Hessian(rosen, accuracy=accuracy)(x), result.value)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fourth_order_is_covered_and_no_worse(name):
+    f, exact, x = CASES[name]
+    result = fd.hessian(f, x, accuracy=4, full_output=True)
+    off = np.abs(result.value - exact(x))
+    assert np.all(off <= result.error)
+    assert off.max() <= 1e-7 * np.abs(exact(x)).max()
+    assert result.error.max() <= 1e-4 * np.abs(exact(x)).max()
+
+
+def test_fourth_order_through_a_map_and_for_native_functions():
+    asked = []
+
+    def mapper(g, points):
+        asked.extend(points)
+        return map(g, points)
+
+    plain = fd.Hessian(rosen, accuracy=4).full(X)
+    mapped = fd.Hessian(rosen, accuracy=4, workers=mapper).full(X)
+    assert_array_equal(mapped.value, plain.value)
+    assert_array_equal(mapped.error, plain.error)
+    assert len(asked) == mapped.nfev == plain.nfev == 61
+
+    model = fd.models.LinearRegression(np.vander(np.linspace(-1, 1, 8), 3), np.arange(8.0), intercept=False)
+    at = np.array([0.5, -1.0, 2.0])
+    native, python = (fd.hessian(g, at, accuracy=4, full_output=True) for g in (model, lambda z: model(z)))
+    assert native.nfev == python.nfev == 25
+    assert_allclose(native.value, python.value, rtol=1e-8, atol=1e-8)
+
+
+def test_the_order_converges_as_it_says():
+    f, exact, x = CASES["trigonometric"]
+    off = [np.abs(fd.hessian(f, x, accuracy=4, step=h) - exact(x)).max() for h in (0.04, 0.02)]
+    assert abs(np.log2(off[0] / off[1]) - 4.0) <= 0.2
+
+
+def test_orders_that_do_not_exist_and_values_that_are_not_finite():
+    with pytest.raises(fd.ArgumentError, match="2 or 4"):
+        fd.hessian(rosen, X, accuracy=6)
+    with pytest.raises(fd.NonFiniteError):
+        fd.hessian(lambda z: float("nan"), X, accuracy=4)
+    edge = fd.hessian(lambda z: float(np.sqrt(z[0]) if z[0] > 0 else np.nan), [1e-3], accuracy=4, full_output=True)
+    assert edge.status[0] == fd.Status.SHRUNK
+    assert abs(edge.value[0, 0] + 0.25 * 1e-3**-1.5) <= edge.error[0, 0]
