@@ -146,13 +146,18 @@ class Hessian(_Plan):
             values = list(self._map(bind(self.f, after_x) if after_x else self.f, asked))
             spent = len(asked)
             for k, each in enumerate(scales):
-                known = iter(values[:count] if k == 0 else [values[0], *values[count:]])
+                known = values[:count] if k == 0 else [values[0], *values[count:]]
                 taken = step if each == scale else None
-                value, bar, _ = self.second(x, f=lambda _, left=known: next(left), scale=each, step=taken, bars=True)
+                value, bar, _ = self.second(x, f=_played(known), scale=each, step=taken, bars=True)
                 runs.append((value, bar))
         if len(runs) == 1:
             return runs[0][0], runs[0][1] if bars else None, spent
         return *_extrapolated(runs), spent
+
+
+def _played(values: list[Any]) -> Callable[[Array], Any]:
+    left = iter(values)
+    return lambda _: next(left)
 
 
 def _extrapolated(runs: list[tuple[Array, Array | None]]) -> tuple[Array, Array]:
