@@ -34,7 +34,7 @@ class StepSizeCurve:
         The step with the smallest error.
     predicted : dict of str to float
         The step that theory gives where f and its derivatives are of one size: proportional to eps^(1/2), eps^(1/3),
-        eps^(1/5) for forward, central and five-point differences.
+        eps^(1/5) for forward, central and five-point differences; as small as one likes for the complex step.
     exact : bool
         Whether errors are against the exact derivative.
     nfev : int
@@ -158,13 +158,20 @@ def step_size_curve(
         raise ArgumentError(f"exact has {target.size} values for {point.size} components of x")
     errors, best, predicted, nfev = {}, {}, {}, 0
     for method in methods:
+        rule = np.empty(point.size)
+        if scalar:
+            Pointwise(f, method=method).pointwise(point, out=np.empty(point.size), step=rule)
+        else:
+            Gradient(f, method=method).evaluate(point, step=rule)
         values = np.full((tried.size, point.size), np.nan)
         for k, h in enumerate(tried):
             try:
+                plan = (Pointwise if scalar else Gradient)(f, method=method, step=float(h))
+                plan.seen_analytic = True  # f has passed with the rule step; a large one is wrong by its truncation
                 if scalar:
-                    nfev += Pointwise(f, method=method, step=float(h)).pointwise(point, out=values[k])
+                    nfev += plan.pointwise(point, out=values[k])
                 else:
-                    values[k], spent = Gradient(f, method=method, step=float(h)).evaluate(point)
+                    values[k], spent = plan.evaluate(point)
                     nfev += spent
             except StepError:
                 continue
@@ -177,11 +184,6 @@ def step_size_curve(
             size = float(np.nanmedian(np.max(np.abs(values), axis=1)))
         errors[method] = off / size if size > 0.0 else off
         best[method] = float(tried[_lowest(errors[method], smooth=target is None)])
-        rule = np.empty(point.size)
-        if scalar:
-            Pointwise(f, method=method).pointwise(point, out=np.empty(point.size), step=rule)
-        else:
-            Gradient(f, method=method).evaluate(point, step=rule)
         predicted[method] = float(np.median(rule))
     return StepSizeCurve(tried, errors, best, predicted, target is not None, nfev)
 

@@ -16,7 +16,7 @@ cdef class Engine:
     cdef object map
     cdef readonly bint is_jacobian
     cdef bint fixed_precision
-    cdef bint seen_analytic         # the complex step has been compared with real differences
+    cdef public bint seen_analytic  # the complex step has been compared with real differences
     cdef readonly dict given        # per-component settings by name, scalars or arrays
     cdef tuple arrays               # the same, expanded to n components
     cdef ptrdiff_t arrays_n

@@ -73,3 +73,15 @@ def test_the_picture_shows_every_method():
 def test_bad_arguments(options, message):
     with pytest.raises(fd.ArgumentError, match=message):
         fd.step_size_curve(math.exp, 1.0, **options)
+
+
+def test_the_complex_step_has_truncation_alone():
+    curve = fd.step_size_curve(np.exp, 1.0, math.e, methods=["central", "complex"])
+    h, error = curve.steps, curve.errors["complex"]
+    assert error[h < 1e-9].max() <= 1e-15
+    large = h > 1e-3
+    assert np.polyfit(np.log(h[large]), np.log(error[large]), 1)[0] == pytest.approx(2.0, abs=0.2)
+    assert curve.predicted["complex"] < 1e-16
+    assert "complex" in str(curve)
+    with pytest.raises(fd.AnalyticityError):
+        fd.step_size_curve(lambda x: np.exp(x) * np.conj(x), 1.0, methods=["complex"])

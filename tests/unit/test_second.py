@@ -253,3 +253,26 @@ def test_orders_that_do_not_exist_and_values_that_are_not_finite():
     edge = fd.hessian(lambda z: float(np.sqrt(z[0]) if z[0] > 0 else np.nan), [1e-3], accuracy=4, full_output=True)
     assert edge.status[0] == fd.Status.SHRUNK
     assert abs(edge.value[0, 0] + 0.25 * 1e-3**-1.5) <= edge.error[0, 0]
+
+
+def test_products_at_large_and_at_mixed_scales():
+    far, one = np.array([1e8]), np.array([1.0])
+    grows = lambda z: np.exp(z / 1e8)  # noqa: E731
+    # SciPy's operator, whose step ignores abs(x), gives 5.96e-8 here
+    assert_allclose(fd.jvp(grows, far, one), [np.e / 1e8], rtol=1e-8)
+    assert_allclose(fd.linear_operator(grows, far) @ one, [np.e / 1e8], rtol=1e-8)
+    assert_allclose(fd.hvp(lambda z: float(grows(z)[0]), far, one), [np.e / 1e16], rtol=1e-5)
+    assert_allclose(fd.hvp(None, far, one, grad=lambda z: grows(z) / 1e8), [np.e / 1e16], rtol=1e-8)
+
+    x = np.array([1e6, 1e-6])
+    mixed = lambda z: np.array([np.sin(z[0] / 1e6) * np.exp(z[1]), z[0] ** 2 * z[1]])  # noqa: E731
+    s, c, e = np.sin(1.0), np.cos(1.0), np.exp(1e-6)
+    jacobian = np.array([[c * e / 1e6, s * e], [2.0, 1e12]])
+    for v in np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1e6, 1e-6]]):
+        assert_allclose(fd.jvp(mixed, x, v), jacobian @ v, rtol=1e-7)
+        assert_allclose(fd.linear_operator(mixed, x) @ v, jacobian @ v, rtol=1e-7)
+    second = np.array([[-s * e / 1e12, c * e / 1e6], [c * e / 1e6, s * e]])
+    slope = lambda z: np.array([np.cos(z[0] / 1e6) * np.exp(z[1]) / 1e6, np.sin(z[0] / 1e6) * np.exp(z[1])])  # noqa: E731
+    for v in np.eye(2):
+        assert_allclose(fd.hvp(None, x, v, grad=slope), second @ v, rtol=1e-6)
+        assert_allclose(fd.hvp(lambda z: float(mixed(z)[0]), x, v), second @ v, rtol=1e-4)
