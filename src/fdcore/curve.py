@@ -84,12 +84,14 @@ class StepSizeCurve:
             (line,) = ax.loglog(
                 self.steps[seen],
                 np.maximum(errors[seen], floor),
-                style,
+                linestyle=style,
                 marker=marker,
                 markevery=4,
                 markersize=4,
                 label=name,
             )
+            if not self.steps[0] <= self.predicted[name] <= self.steps[-1]:
+                continue  # the complex step's, far to the left, would squeeze all others
             ax.axvline(self.predicted[name], color=line.get_color(), linestyle=":", linewidth=1)
         ax.plot([], [], color="0.4", linestyle=":", linewidth=1, label="predicted best step")
         ax.set_xlabel("step h")
@@ -100,7 +102,7 @@ class StepSizeCurve:
         return ax
 
 
-_STYLES = ("-", "--", "-.")
+_STYLES: tuple[Any, ...] = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D")
 
 
