@@ -138,8 +138,8 @@ int fdc_glance(const double *values, const double *moved, double h, double x, do
     const double other = fabs(sixth) / 30.397368307141326;
     const double rounding = !flat ? 5.0 * one
                             : other > 3.0 * max2(one, 0.6 * known)
-                                ? max2(1.5 * known, 4.0 * one)
-                                : max2(1.35 * known, 3.6 * sqrt(0.5 * (square(one) + square(other))));
+                                ? max2(1.65 * known, 5.0 * one)
+                                : max2(1.65 * known, 4.0 * sqrt(0.5 * (square(one) + square(other))));
     v->constant = high == low;
     v->miss = miss;
     v->rounding = known;
@@ -204,7 +204,7 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
             v->single &= fabs(values[j]) < FLT_MAX && (double)(float)values[j] == values[j];
     }
     if (v->miss <= 8.0 * known)
-        rounding = max2(rounding, 3.0 * residual);
+        rounding = max2(rounding, 2.9 * residual);
     else if (noisy)
         rounding = 6.0 * residual;
     if (noisy > 1) rounding = max2(rounding, 3.0 * v->scatter);
@@ -213,7 +213,7 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
      * is in the bar already, and this probe would amplify it. */
     const double q_outer = outer / w->outer_product, q_inner = inner / w->inner_product;
     const double allowed = rounding * w->inner_gain / fabs(w->inner_product);
-    const double caution = w == &fdc_window_central ? 1.0 : 12.0; /* one-sided windows mostly end at a singularity */
+    const double caution = w == &fdc_window_central ? 1.2 : 12.0; /* one-sided windows mostly end at a singularity */
     const double q = max2(fabs(q_outer), fabs(q_inner) - allowed);
     /* All seven errors at their largest and of the worst sign are not to be expected. */
     const double bar_six = caution * fabs(w->product_slope) * q + 0.9 * w->sum * rounding;
