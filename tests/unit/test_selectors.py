@@ -125,3 +125,11 @@ def test_what_selectors_cannot_do_they_say():
         fd.derivative(math.exp, 1.0, step=selectors.CurtisReid(), order=2)
     with pytest.raises(fd.ArgumentError, match="method"):
         selectors.ShiXieXuanNocedal(method="backward")
+
+
+@pytest.mark.parametrize("name", ["exp", "sin", "log", "sqrt"])
+def test_shi_et_al_take_six_evaluations_and_keep_their_guarantee(name):
+    f, x, *_ = FUNCTIONS[name]
+    choice = selectors.ShiXieXuanNocedal().find(f, x)
+    assert choice.nfev <= 6
+    assert 0.41 <= choice.step / best(name, "forward") <= 1.5
