@@ -60,8 +60,8 @@ def require(packages: set[str]) -> None:
 
 
 def imports(code: str) -> set[str]:
-    """Packages that code imports."""
-    names = set()
+    """Packages that code imports, itself or through fdcore."""
+    names = set(re.findall(r"\bfd\.integrations\.(torch|jax|sympy|numba)\b", code))
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
