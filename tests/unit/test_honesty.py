@@ -58,7 +58,9 @@ def test_bessel_points_with_adaptive_steps(bessel):
     # SciPy's J1 rounds its argument to an ulp of x where abs(x) is large.
     assert np.mean(error > result.error) <= 0.01
     assert np.max(error) < 1e-11
-    assert np.median(result.error / np.maximum(error, 1e-300)) < 10.0
+    # Nobody tells the method whether J1 rounds its argument (newer releases of SciPy do not): the bars are as wide as
+    # that makes them, and no wider.
+    assert np.median(result.error / (np.spacing(np.abs(FAR)) * np.sqrt(2 / np.pi / np.abs(FAR)))) < 10.0
 
 
 def test_bessel_points_with_the_drop_ins(bessel):

@@ -243,7 +243,10 @@ void fdc_search(track *s, const setting *set, const view *v, double h) {
                 fdc_want(s, set, sqrt(h * s->rough));
                 return;
             }
-            if (s->first_range > 0.0 && s->macro_sigma < 0.2 * s->first_range) {
+            const double trend = fabs(s->macro_value);
+            const int stands_still = trend * h > 4.0 * v->rounding && s->macro_sigma > 0.0 &&
+                                     s->macro_sigma < 0.2 * trend * s->macro_h;
+            if ((s->first_range > 0.0 && s->macro_sigma < 0.2 * s->first_range) || stands_still) {
                 confirm_noise(s, set, s->macro_sigma); /* values on a lattice: steps, and a trend */
                 return;
             }
