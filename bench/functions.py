@@ -34,6 +34,17 @@ def rosenbrock_gradient(x: Vector) -> Vector:
     return g
 
 
+def waves(x: Vector) -> np.float64:
+    """Waves that each modulate the next, in a ring."""
+    return np.exp(np.sin(x)) @ np.cos(np.roll(x, -1))
+
+
+def waves_gradient(x: Vector) -> Vector:
+    """Its exact gradient."""
+    size = np.exp(np.sin(x))
+    return np.cos(x) * size * np.cos(np.roll(x, -1)) - np.roll(size, 1) * np.sin(x)
+
+
 def empty(x: Vector) -> float:
     """Nothing: what is left is the cost of the differentiation itself."""
     return 1.0

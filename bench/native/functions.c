@@ -14,6 +14,14 @@ double rosenbrock(int n, double *x, void *ctx) {
     return sum;
 }
 
+/* Waves that each modulate the next, in a ring: a scalar function whose evaluation is work. */
+double waves(int n, double *x, void *ctx) {
+    (void)ctx;
+    double sum = exp(sin(x[n - 1])) * cos(x[0]);
+    for (int i = 0; i < n - 1; i++) sum += exp(sin(x[i])) * cos(x[i + 1]);
+    return sum;
+}
+
 /* Broyden's tridiagonal system; n >= 2. */
 int broyden(ptrdiff_t n, const double *restrict x, ptrdiff_t m, double *restrict y, void *ctx) {
     (void)m, (void)ctx;
