@@ -67,6 +67,10 @@ def imports(code: str) -> set[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
+            if node.module == "fdcore.integrations":
+                names |= {alias.name for alias in node.names}
+            elif (node.module or "").startswith("fdcore.integrations."):
+                names.add(str(node.module).rpartition(".")[2])
     return names
 
 
