@@ -135,7 +135,7 @@ def _collate(
         found.note("uninformative", f"{ZERO}, which says nothing about its formula; check at a displaced point")
     _note_kinks(entries, found)
     _note_rtol(entries, found, comparison)
-    _note_rest(tree, found, comparison)
+    _note_rest(tree, found, comparison, bool(wrong))
     blocks = _blocks(tree, x, found, comparison, index, numeric, error, sizes)
     right = [row.name for row in parameters if row.verdict == AGREES and math.isfinite(row.detection_limit)]
     diagnoses: list[Diagnosis] = []
@@ -326,8 +326,15 @@ def _overall(
         where = f"{len(wrong)} of {checked} entries" if comparison.mode == "elementwise" else f"{len(wrong)} entries"
         if dense:
             where = f"many entries of {', '.join(row.name for row in blamed[:4])}"
+        elif where == "1 entries":
+            return WRONG, "1 entry differs by more than its error bar allows" + ("; " + bad if bad else "")
         return WRONG, f"{where} differ by more than their error bars allow" + ("; " + bad if bad else "")
     if not unclear:
+        if comparison.search is not None and comparison.search.wrong:
+            return CANNOT_TELL, (
+                "a derivative along a random direction differs by more than its error bar, but those along its halves "
+                "do not; mode='elementwise', or double precision, tells"
+            )
         if comparison.mode == "projected":
             return AGREES, f"all {tree.size} parameters agree along random directions within their error bars"
         if checked < tree.size:
@@ -364,12 +371,13 @@ def _relative(analytic: Vector, numeric: Vector) -> dict[str, float]:
     }
 
 
-def _note_rest(tree: Tree, found: Findings, comparison: Comparison) -> None:
+def _note_rest(tree: Tree, found: Findings, comparison: Comparison, some: bool) -> None:
     if comparison.search is None or not comparison.search.wrong:
         return
     rest = sorted(comparison.search.wrong, key=lambda p: -p.z)
     places = ", ".join(f"between {tree.name(p.start)} and {tree.name(p.stop - 1)}" for p in rest[:2])
-    found.note("not-located", f"there are more wrong entries, {places}; a larger budget finds them")
+    there = "there are more wrong entries" if some else "something may be wrong"
+    found.note("not-located", f"{there}, {places}; a larger budget, or mode='elementwise', finds it out")
 
 
 def _note_rtol(entries: list[Entry], found: Findings, comparison: Comparison) -> None:
@@ -386,7 +394,8 @@ def _note_rtol(entries: list[Entry], found: Findings, comparison: Comparison) ->
         worst = max(close, key=lambda e: e.z)
         found.note(
             "within-rtol",
-            f"{len(close)} entries are wrong by more than their error bars, but by less than rtol = {rtol:g}; "
+            f"{len(close)} {'entry is' if len(close) == 1 else 'entries are'} wrong by more than the error bars, but "
+            f"by less than rtol = {rtol:g}; "
             f"the clearest one is {worst.name} with a ratio of {worst.ratio:.9g}",
         )
 
