@@ -443,6 +443,35 @@ def test_gradient_that_does_not_notice_that_the_point_moved():
     assert linear.notes == ()
 
 
+def test_cached_gradient_of_a_loss_that_is_linear_nearby():
+    """Near x a cached gradient of such a loss is right; beyond a kink it shows that it is not renewed."""
+    quantile = np.array([2.0, -1.0])
+
+    class Kept:
+        kept = None
+
+        def gradient(self, x):
+            if self.kept is None:
+                self.kept = np.where(x > quantile, 0.9, -0.1)
+            return self.kept.copy()
+
+        def fresh(self, x):
+            return np.where(x > quantile, 0.9, -0.1)
+
+    def pinball(x):
+        r = x - quantile
+        return float(np.sum(np.maximum(0.9 * r, -0.1 * r)))
+
+    x = np.array([1.75, -0.4])  # the first move, to (1.81, -0.45), crosses no kink
+    cached = check_gradient(pinball, Kept().gradient, x)
+    assert [d.label for d in cached.diagnoses] == ["stale-cache"]
+    fresh = check_gradient(pinball, Kept().fresh, x)
+    assert fresh.verdict == "agrees"
+    assert fresh.notes == ()
+    assert fresh.diagnoses == ()
+    assert cached.nfev <= 60
+
+
 @pytest.mark.parametrize("mode", ["elementwise", "projected"])
 def test_rtol_is_in_addition_and_said(mode):
     x = np.array([1.0, 2.0, 3.0])

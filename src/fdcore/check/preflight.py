@@ -164,7 +164,11 @@ def aftermath(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> N
 
 
 def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> None:
-    """See whether the gradient notices that the point has moved; one evaluation of both, and 16 to 40 of f if not."""
+    """See whether the gradient notices that the point has moved.
+
+    One evaluation of f and the gradient. If the gradient did not change: 16 to 40 of f; and where it is right there all
+    the same (a piecewise linear f), one evaluation of f further on, which goes on only if f has left that line.
+    """
 
     def moved(t: float) -> Vector:
         point = x.copy()
@@ -173,11 +177,11 @@ def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> 
             point[leaf.start + 1 : leaf.stop : 2] -= 0.75 * t * size
         return point
 
-    far = 0.0625
-    f0 = f(moved(far))
-    if not math.isfinite(f0) or not np.all(np.isfinite(found.analytic)) or not np.any(found.analytic):
+    near, far = 0.0625, 0.5
+    f_near = f(moved(near))
+    if not math.isfinite(f_near) or not np.all(np.isfinite(found.analytic)) or not np.any(found.analytic):
         return
-    if not _same(gradient(moved(far)), found.analytic):
+    if not _same(gradient(moved(near)), found.analytic):
         return
     predicted = slack = 0.0
     for k, (leaf, size) in enumerate(zip(f.tree.leaves, found.sizes, strict=True)):
@@ -185,14 +189,26 @@ def _elsewhere(f: Objective, gradient: Gradient, x: Vector, found: Findings) -> 
         predicted += size * (float(part[::2].sum()) - 0.75 * float(part[1::2].sum()))
         slack += 3.0 * size * leaf.size * found.rounding.typical(k)
 
-    def line(t: float) -> tuple[float, float]:
-        return f(moved(far + t)), 0.0
+    def wrong_at(start: float, f_start: float) -> bool:
+        def line(t: float) -> tuple[float, float]:
+            return f(moved(start + t)), 0.0
 
-    first = slope(
-        line, f0, 2.0**-7, unit=f.unit, noise=found.noise, target=lambda v: 1e-6 * max(abs(v), abs(predicted)), levels=4
-    )
-    again = measure(line, f0, 0.75 * first.step, unit=f.unit, noise=found.noise)
-    if all(abs(m.value - predicted) > LIMIT * (m.error + slack) for m in (first, again)):
+        def target(value: float) -> float:
+            return 1e-6 * max(abs(value), abs(predicted))
+
+        first = slope(line, f_start, 2.0**-7, unit=f.unit, noise=found.noise, target=target, levels=4)
+        again = measure(line, f_start, 0.75 * first.step, unit=f.unit, noise=found.noise)
+        return all(abs(m.value - predicted) > LIMIT * (m.error + slack) for m in (first, again))
+
+    wrong = wrong_at(near, f_near)
+    if not wrong:
+        f_far = f(moved(far))
+        reach = far - near
+        floor = reach * slack + 4 * f.unit * max(abs(f_near), abs(f_far)) + found.noise
+        if not math.isfinite(f_far) or abs(f_far - f_near - reach * predicted) <= LIMIT * floor:
+            return
+        wrong = _same(gradient(moved(far)), found.analytic) and wrong_at(far, f_far)
+    if wrong:
         message = (
             "the gradient is the same at another point, where it is wrong: it does not notice that the point moved"
         )

@@ -143,9 +143,10 @@ def stateful(case, bug, grad, label, options):
     record = Record(case.name, bug, result.verdict, True, nfev=result.nfev)
     record.named = label in labels
     record.located = True
-    # A gradient that is right the first time may well agree, as long as its fault is said.
+    # A gradient that is right the first time may well agree, as long as its fault is said: no limit excuses silence.
     if not record.named:
         record.remark = f"{result.verdict}, notes {labels}, no {label}"
+        record.above = result.verdict == "agrees"
     elif result.verdict == "agrees":
         record.verdict = "wrong"
     return record
