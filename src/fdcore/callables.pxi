@@ -143,6 +143,7 @@ cdef class Caller:
     cdef ptrdiff_t rows, n
     cdef double precision   # 0: of a double
     cdef bint may_restart
+    cdef bint is_real       # f is real at x: it has no value where it is complex
     cdef bint forgiving     # f's ArithmeticError and ValueError are the end of its domain, too
 
     def __cinit__(self, f, Mode mode, map, bint is_complex):
@@ -216,7 +217,8 @@ cdef class Caller:
             if plain:
                 memcpy(y, view.buf, size * 8)
                 return 0
-        converted, precision = values_of(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex)
+        converted, precision = values_of(<object>result, count if self.mode == BLOCK else -1, m, self.is_complex,
+                                         self.is_real)
         if precision > self.precision and self.may_restart:
             self.precision = precision
             return _RESTART

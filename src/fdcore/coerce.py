@@ -28,7 +28,7 @@ def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
     return np.require(array, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
-def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArray[Any], float]:
+def values_of(result: Any, count: int, m: int, is_complex: bool, is_real: bool = False) -> tuple[NDArray[Any], float]:
     """Read what f returned.
 
     Parameters
@@ -41,6 +41,9 @@ def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArra
         Values a point; -1 if not known yet.
     is_complex : bool
         f was given complex numbers, so it must return such.
+    is_real : bool
+        f has been seen to be real at x: where it is complex, it has left its domain, as Python's ``x**0.5`` does for a
+        negative x, and has no value (NaN).
 
     Returns
     -------
@@ -58,7 +61,9 @@ def values_of(result: Any, count: int, m: int, is_complex: bool) -> tuple[NDArra
     kind = array.dtype.kind
     if kind not in "fiubc":
         raise ArgumentTypeError(f"f must return real numbers, not {type(result).__name__} ({array.dtype})")
-    if kind == "c" and not is_complex:
+    if kind == "c" and is_real:
+        array = np.where(array.imag == 0, array.real, np.nan)
+    elif kind == "c" and not is_complex:
         raise ComplexValuesError("f returned complex values; differentiate its real and imaginary parts apart")
     if is_complex and kind != "c":
         raise ArgumentTypeError(

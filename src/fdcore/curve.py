@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from fdcore._extras import require
 from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, StepError
-from fdcore.plan import Gradient, Pointwise
+from fdcore.plan import Gradient
+from fdcore.pointwise import Pointwise
 
 Array = NDArray[np.float64]
 

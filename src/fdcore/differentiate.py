@@ -16,8 +16,9 @@ from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ComplexValuesError, ShapeError
 from fdcore.extended import Shaped, at_extended, each_extended, is_extended, one_row
 from fdcore.fdcore import plain_gradient
-from fdcore.plan import Gradient, Jacobian, Pointwise
+from fdcore.plan import Gradient, Jacobian
 from fdcore.plan import full_output as _full
+from fdcore.pointwise import Pointwise
 from fdcore.progress import with_progress
 from fdcore.results import Result, Status
 from fdcore.selectors import Choice, StepPolicy

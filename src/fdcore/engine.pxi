@@ -16,6 +16,7 @@ cdef class Engine:
     cdef object map
     cdef readonly bint is_jacobian
     cdef bint fixed_precision
+    cdef public bint is_real        # f has been evaluated at an x, and was real there
     cdef public bint seen_analytic  # the complex step has been compared with real differences
     cdef readonly dict given        # per-component settings by name, scalars or arrays
     cdef tuple arrays               # the same, expanded to n components
@@ -116,8 +117,8 @@ cdef class Engine:
         self.how.noises = _data(self.noises)
 
     def adopt(self, Engine other):
-        """Take over what another plan has learnt of the same f: its number of values, its precision, its pattern."""
-        self.m, self.learnt_n, self.groups = other.m, other.learnt_n, other.groups
+        """Take over what another plan has learnt of f: its number of values, its precision, its pattern."""
+        self.m, self.learnt_n, self.groups, self.is_real = other.m, other.learnt_n, other.groups, other.is_real
         self.learn(other.precision)
 
     def _use_stencils(self, stencils):
@@ -260,7 +261,7 @@ cdef class Engine:
             sparsity = self.groups.with_work(p, 1, self.take_work(), work)
             p.sparsity = &sparsity
         c.base = p.x
-        c.precision = self.precision
+        c.precision, c.is_real = self.precision, self.is_real
         c.forgiving = self.adaptive
         c.may_restart = not self.fixed_precision and not self.problem.is_complex
         func.version, func.update = FDC_ABI_VERSION, NULL
@@ -344,8 +345,8 @@ cdef class Engine:
         if self.problem.is_complex and result is not None:
             result = np.real(result)
         values, precision = values_of(result, 1 if self.mode == BLOCK else -1, self.values_at(n), False)
-        self.m = values.size
-        self.learnt_n = n
+        self.is_real = not self.problem.is_complex
+        self.m, self.learnt_n = values.size, n
         self.learn(precision)
         return values.reshape(-1)
 

@@ -130,6 +130,7 @@ class Engine:
         error: _Array | None = None,
         found: NDArray[np.uint8] | None = None,
     ) -> int: ...
+    is_real: bool
     seen_analytic: bool
     def second(
         self,

@@ -39,7 +39,7 @@ from fdcore.rules import (
 )
 from fdcore.sparsity import Symmetric, detect, groups_of
 from fdcore.stencils import central, one_sided
-from fdcore.steps import settings, sides
+from fdcore.steps import settings
 from fdcore.values import Values, along_axis
 
 Array = NDArray[np.float64]
@@ -187,7 +187,7 @@ class _Plan(Engine):
         memo = self._notes
         f = self.native if self.native is not None else bind(self.f, args) if args else self.f
         values = Values(f, memo["mode"], memo["mapper"])
-        values.m = self.m
+        values.m, values.is_real = self.m, self.is_real
         return values
 
     # ---- noise
@@ -305,8 +305,20 @@ class _Plan(Engine):
         self.instead = lambda x, args, f0: whole_value(self, whole, x, args)
         memo["full"] = lambda x, args, f0=None: whole_result(self, whole.full(x, *(args[0] if args else ())))
 
+    def sees_real(self, x: Any, args: tuple[Any, ...] = ()) -> bool:
+        """Whether f is real at x, seen now for the first time: from now on it has no value where it is complex."""
+        if self.is_real:
+            return False
+        try:
+            self.base(as_vector(x), args)
+        except ComplexValuesError:
+            return False
+        return True
+
     def complex_valued(self, x: Any, args: tuple[Any, ...], out: Any) -> Any:
-        """Start over where f turned out to have complex values."""
+        """Start over where f turned out to have complex values, at x itself or near it."""
+        if self.sees_real(x, args):
+            return self.evaluate(x, args=args, out=out)[0]
         self.use_complex(x)
         if out is not None and not np.iscomplexobj(out):
             raise ArgumentTypeError(f"f has complex values; out must be complex128, not {out.dtype}")
@@ -442,97 +454,6 @@ class Jacobian(_Plan):
     ) -> tuple[Groups, int]:
         pattern, nfev = detect(lambda point: self.base(point, args), x, bounds=bounds)
         return groups(pattern), nfev
-
-
-class Pointwise(_Plan):
-    """Plan of a derivative of f: R -> R, taken at one point after another; what `derivative` uses."""
-
-    __slots__ = ()
-    _mode = "scalar"
-    is_pointwise = True
-
-    def full_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
-        """Differentiate at each of the points and say how well."""
-        try:
-            return self._real_at(points, args, order)
-        except ComplexValuesError:
-            return self.each_complex(points, order, full=True)
-
-    def _real_at(self, points: Array, args: tuple[Any, ...], order: int) -> Result:
-        if "how" in self._notes:
-            return self.each_noisy(points, order, full=True)
-        if self.name == "adaptive":
-            value, error, step = (np.empty(points.size) for _ in range(3))
-            found = np.zeros(points.size, dtype=np.uint8)
-            nfev = self.pointwise(points, args=args, out=value, step=step, error=error, found=found)
-            found |= self.loud()
-            return Result(value, error, step, nfev, found, self.method, found, self.noise_used())
-        f0 = np.array([self.base(points[i : i + 1], args)[0] for i in range(points.size)], dtype=np.float64)
-
-        def run(scale: float, step: Array, status: NDArray[np.uint8], other: _Plan = self) -> tuple[Array, int]:
-            value = np.empty(points.size)
-            return value, other.pointwise(points, args=args, out=value, scale=scale, step=step, component=status)
-
-        return bars.with_bars(self, points, run, f0, points.size, order, args, Jacobian)
-
-    def each_complex(self, points: Array, order: int, full: bool) -> Result:
-        """Differentiate at each of the points where f turned out to have complex values."""
-        if self.native is not None or self.name == "complex":
-            raise ComplexValuesError("f returned complex values, where real ones were expected")
-        f, options = self.f, self._notes["options"]
-        results = []
-        for i in range(points.size):
-            whole = Jacobian(Parts(lambda z: f(float(z[0])), False), **_at(options, i, points.size))
-            if order > 1:
-                whole.use_order(order)
-            if full:
-                results.append(whole_result(self, whole.full(points[i : i + 1])))
-            else:
-                value, nfev = whole_value(self, whole, points[i : i + 1], ())
-                results.append(Result(value, np.full(1, np.inf), np.zeros(1), nfev + 1, np.zeros(1), self.method))
-        return _gathered(results, self.method, None)
-
-    def each_noisy(self, points: Array, order: int, full: bool) -> Result:
-        """Differentiate at each of the points with steps for noise."""
-        memo = self._notes
-        memo["how"] = replace(memo["how"], order=order)
-        results = []
-        for i in range(points.size):
-            one = Pointwise(self.f if self.native is None else self.native, **_at(memo["options"], i, points.size))
-            one._notes["how"] = memo["how"]
-            if "absolute" in memo:
-                one._notes.update(absolute=memo["absolute"], loud=memo["loud"])
-            results.append(one._full_noisy(points[i : i + 1], (), sure=full))
-            memo.update({name: one._notes[name] for name in ("absolute", "loud")})
-        return _gathered(results, self.method, self.noise_used())
-
-
-def _gathered(results: list[Result], method: str, noise: Any) -> Result:
-    """Put together results at one point each."""
-
-    def gather(name: str) -> Any:
-        parts = [np.atleast_1d(getattr(result, name)) for result in results if getattr(result, name) is not None]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    nfev = sum(result.nfev for result in results)
-    return Result(
-        gather("value"), gather("error"), gather("step"), nfev, gather("status"), method, gather("findings"), noise
-    )
-
-
-def _at(options: dict[str, Any], i: int, count: int) -> dict[str, Any]:
-    """Options of a plan for many points, for one of them."""
-
-    def one(value: Any) -> Any:
-        array = np.asarray(value) if value is not None else None
-        return value if array is None or array.shape != (count,) else array[i]
-
-    chosen = dict(options)
-    for name in ("step", "rel_step", "abs_step"):
-        chosen[name] = one(options[name])
-    if options["bounds"] is not None:
-        chosen["bounds"] = tuple(one(side) for side in sides(options["bounds"]))
-    return chosen
 
 
 class _Bound:

@@ -29,6 +29,7 @@ class Values:
     def __init__(self, f: Any, kind: str = "vector", mapper: Callable[..., Any] | None = None) -> None:
         self.f, self.kind, self.mapper = f, kind, mapper
         self.m, self.nfev, self.precision = -1, 0, 0.0
+        self.is_real = False
 
     def __call__(self, points: Array, forgiving: bool = False) -> Array:
         """Evaluate at each point; NaN where f raises `EvaluationError` (if `forgiving`, any end of a domain)."""
@@ -61,7 +62,8 @@ class Values:
             raise
 
     def _read(self, result: Any, count: int) -> Array:
-        values, precision = values_of(result, count, self.m, False)
+        values, precision = values_of(result, count, self.m, False, self.is_real)
+        self.is_real = True
         self.precision = max(self.precision, precision)
         if self.m < 0:
             self.m = values.size if count < 0 else values.size // max(count, 1)

@@ -108,3 +108,31 @@ def test_a_vector_is_no_gradient():
     with pytest.raises(fd.ShapeError, match="jacobian"):
         fd.gradient(lambda x: x * 1j, X)
     assert math.isfinite(abs(fd.gradient(wave, X)[0]))
+
+
+@pytest.mark.parametrize("options", METHODS, ids=str)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_python_powers_of_negative_numbers_are_outside_the_domain(options, sign):
+    """A Python float to a broken power is complex where it is negative; f is a real function for all that."""
+    x = 1e-9  # nearer to the edge than the rule's step
+    f = lambda t: float(sign * t) ** 1.5  # noqa: E731
+    exact = sign * 1.5 * x**0.5
+    result = fd.derivative(f, sign * x, full_output=True, **options)
+    assert isinstance(result.value, float)
+    assert abs(result.value - exact) <= result.error
+    assert isinstance(fd.derivative(f, sign * x, **options), float)
+    counted = Counted(lambda z: f(z[0]) + z[1])
+    rows = fd.gradient(counted, [sign * x, 1.0], full_output=True, **options)
+    assert rows.nfev == counted.calls
+    assert rows.value.dtype == np.float64
+    assert abs(rows.value[0] - exact) <= rows.error[0]
+    plain = fd.gradient(lambda z: f(z[0]) + z[1], [sign * x, 1.0], **options)
+    assert plain.dtype == np.float64
+    assert np.isfinite(plain).all()
+    out = np.empty(2)
+    plan = fd.Gradient(lambda z: f(z[0]) + z[1], **options)
+    assert plan(np.array([sign * x, 1.0]), out=out) is out
+    assert np.array_equal(out, plain)
+    jac = fd.jacobian(lambda z: [f(z[0]), z[1]], [sign * x, 1.0], **options)
+    assert jac.dtype == np.float64
+    assert jac[0] == pytest.approx(fd.gradient(lambda z: f(z[0]), [sign * x, 1.0], **options), rel=1e-12)
