@@ -2,6 +2,8 @@
 
 import os
 
-# NumPy's BLAS has threads that look for more work for 20 ms after a call, on the processor that the next contender is
-# about to be given. They go to sleep at once instead; it still has as many threads as it wants.
+# The threads of NumPy's BLAS look for more work for 20 ms after a call, those of OpenMP for some 6 ms after a region,
+# on the processor that the next contender's second thread is about to be given. They go to sleep at once instead;
+# there are as many of them as before. Read when the libraries are loaded.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

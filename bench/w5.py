@@ -17,7 +17,7 @@ LIMIT, SPEEDUP, LARGE = 1.2, 1.6, 1_000_000
 FULL_EVALUATIONS_LIMIT = 10_000 * 100  # above this 2d passes over X take seconds
 
 WHY = """\
-1000 x 10 takes 8 us. A call of `fd.gradient` makes its plan first, 4 us more; the target is the plan's."""
+1000 x 10 takes 7 us. A call of `fd.gradient` makes its plan first, 4 us more; the target is the plan's."""
 
 
 def cases(quick: bool) -> Iterator[Case]:

@@ -23,7 +23,7 @@ typedef struct row {
     double *from, *to; /* (widest,) each */
 } row;
 
-static void forward(row *s, ptrdiff_t i) {
+FDC_WIDE static void forward(row *s, ptrdiff_t i) {
     const fdc_network *net = s->net;
     const double *W, *b, *next = s->params;
     double *in = s->a, *z = s->z + net->width[0];
@@ -173,6 +173,8 @@ FDC_WIDE static void small_columns(const unit *u, int64_t activation, int square
     }
 }
 
+static const double inverse_factorial[TERMS] = {1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040};
+
 /* Fills the series of unit u. Returns how far z may move for it to hold, or a negative number. */
 static double small_series(const row *s, unit *u) {
     const fdc_network *net = s->net;
@@ -200,10 +202,13 @@ static double small_series(const row *s, unit *u) {
         }
         double term = s->slope[v];
         for (int k = 0; k < TERMS; k++) {
-            term *= w / (double)(k + 1);
+            term *= w;
             u->power[k] += term;
         }
         u->linear += s->Y[v] * w;
+    }
+    for (int k = 0; k < TERMS && !net->squared; k++) {
+        u->power[k] *= inverse_factorial[k];
     }
     const double limit = FDC_SMALL / (hidden ? steepest(net, u->z) * (net->squared ? 1.0 : widest) : 1.0);
     const double kink = 0.999 * fabs(u->z);
@@ -243,12 +248,25 @@ static ptrdiff_t clip(ptrdiff_t value, ptrdiff_t lowest, ptrdiff_t highest) {
     return value < lowest ? lowest : value > highest ? highest : value;
 }
 
-static double largest(ptrdiff_t count, const double *values) {
-    double most = 0.0;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        most = fabs(values[i]) <= most ? most : fabs(values[i]);
+/* The largest size of the values; in lanes, so that it is vectorised. */
+FDC_WIDE static double largest(ptrdiff_t count, const double *values) {
+    enum { LANES = 8 };
+    double most[LANES] = {0.0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (ptrdiff_t lane = 0; lane < LANES; lane++) {
+            const double size = fabs(values[i + lane]);
+            most[lane] = size <= most[lane] ? most[lane] : size;
+        }
     }
-    return most;
+    for (; i < count; i++) {
+        const double size = fabs(values[i]);
+        most[0] = size <= most[0] ? most[0] : size;
+    }
+    for (ptrdiff_t lane = 1; lane < LANES; lane++) {
+        most[0] = most[lane] <= most[0] ? most[0] : most[lane];
+    }
+    return most[0];
 }
 
 /* What moving each column changes in the loss of one row. */
@@ -290,9 +308,7 @@ static void add_row(const row *s, const fdc_update *update, double furthest, dou
 /* From sums over rows to the mean, and the penalty's change. */
 static void finish(const fdc_network *net, const fdc_update *update, double *change) {
     const double *W, *b, *params = update->x;
-    for (ptrdiff_t i = 0; i < update->points * update->cols; i++) {
-        change[i] /= (double)net->rows;
-    }
+    fdc_divide(update->points * update->cols, change, (double)net->rows);
     for (ptrdiff_t k = 0; k < net->layers && net->l2 > 0.0 && update->part == 0; k++) {
         params = fdc_network_layer(net, k, params, &W, &b);
         const ptrdiff_t weights = W - update->x - update->first, size = net->width[k] * net->width[k + 1];

@@ -110,13 +110,19 @@ typedef struct share {
     double *change;       /* (points, update->cols) */
 } share;
 
+/* Parts consist of whole groups of rows, but for the last one. */
+static ptrdiff_t rows_begin(const fdc_regression *data, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t begin = ROWS * fdc_part_begin((data->rows + ROWS - 1) / ROWS, part, parts);
+    return begin < data->rows ? begin : data->rows;
+}
+
 static share share_of(const fdc_regression *data, const fdc_update *update, double *change) {
     const ptrdiff_t skip = data->intercept && update->first == 0 && update->cols > 0;
     memset(change, 0, (size_t)(update->points * update->cols) * sizeof *change);
     return (share){data,
                    update,
-                   fdc_part_begin(data->rows, update->part, update->parts),
-                   fdc_part_begin(data->rows, update->part + 1, update->parts),
+                   rows_begin(data, update->part, update->parts),
+                   rows_begin(data, update->part + 1, update->parts),
                    skip,
                    update->cols - skip,
                    data->X + (update->first + skip - (data->intercept ? 1 : 0)),
@@ -127,10 +133,7 @@ static share share_of(const fdc_regression *data, const fdc_update *update, doub
 /* From sums to the mean, and the penalty's change. */
 static void finish(const share *s) {
     const fdc_update *u = s->update;
-    const double rows = (double)s->data->rows;
-    for (ptrdiff_t i = 0; i < u->points * u->cols; i++) {
-        s->change[i] /= rows;
-    }
+    fdc_divide(u->points * u->cols, s->change, (double)s->data->rows);
     for (ptrdiff_t k = 0; k < u->points && u->part == 0 && s->data->l2 > 0.0; k++) {
         for (ptrdiff_t c = s->skip; c < u->cols; c++) {
             const double d = u->delta[k * u->cols + c];
@@ -139,14 +142,29 @@ static void finish(const share *s) {
     }
 }
 
-/* (r + d)^2 - r^2 = d (2 r + d), of four rows at x that have 2 r in t. */
+/* (r + d x)^2 - r^2 = d (2 r x + d x^2), summed over four rows at x that have 2 r in t. */
 static inline void linear_rows(ptrdiff_t cols, ptrdiff_t stride, const double *restrict x, const double *restrict t,
                                const double *restrict delta, double *restrict sum) {
     const double t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
     for (ptrdiff_t c = 0; c < cols; c++) {
-        const double d0 = delta[c] * x[c], d1 = delta[c] * x[stride + c];
-        const double d2 = delta[c] * x[2 * stride + c], d3 = delta[c] * x[3 * stride + c];
-        sum[c] += (d0 * (t0 + d0) + d1 * (t1 + d1)) + (d2 * (t2 + d2) + d3 * (t3 + d3));
+        const double x0 = x[c], x1 = x[stride + c], x2 = x[2 * stride + c], x3 = x[3 * stride + c];
+        const double once = (x0 * t0 + x1 * t1) + (x2 * t2 + x3 * t3);
+        const double twice = (x0 * x0 + x1 * x1) + (x2 * x2 + x3 * x3);
+        sum[c] += delta[c] * (once + delta[c] * twice);
+    }
+}
+
+/* The same at two points, bit by bit: what does not depend on the move is worked out once. */
+static inline void linear_rows_twice(ptrdiff_t cols, ptrdiff_t stride, const double *restrict x,
+                                     const double *restrict t, const double *restrict delta, double *restrict sum,
+                                     const double *restrict other_delta, double *restrict other_sum) {
+    const double t0 = t[0], t1 = t[1], t2 = t[2], t3 = t[3];
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        const double x0 = x[c], x1 = x[stride + c], x2 = x[2 * stride + c], x3 = x[3 * stride + c];
+        const double once = (x0 * t0 + x1 * t1) + (x2 * t2 + x3 * t3);
+        const double twice = (x0 * x0 + x1 * x1) + (x2 * x2 + x3 * x3);
+        sum[c] += delta[c] * (once + delta[c] * twice);
+        other_sum[c] += other_delta[c] * (once + other_delta[c] * twice);
     }
 }
 
@@ -162,22 +180,29 @@ FDC_WIDE static void linear_share(const share *s) {
         for (ptrdiff_t r = 0; r < rows; r++) {
             twice[r] = 2.0 * (twice[r] - data->y[i + r]);
         }
-        for (ptrdiff_t k = 0; k < points; k++) {
+        for (ptrdiff_t k = 0; k < points && skip; k++) {
+            for (ptrdiff_t r = 0; r < rows; r++) {
+                s->change[k * width] += s->delta[k * width] * (twice[r] + s->delta[k * width]);
+            }
+        }
+        for (ptrdiff_t k = 0; k < points;) {
             const double *delta = s->delta + k * width + skip;
             double *sum = s->change + k * width + skip;
-            for (ptrdiff_t r = 0; r < rows && skip; r++) {
-                sum[-1] += delta[-1] * (twice[r] + delta[-1]);
+            if (rows == ROWS && k + 1 < points) {
+                linear_rows_twice(cols, stride, x, twice, delta, sum, delta + width, sum + width);
+                k += 2;
+                continue;
             }
             if (rows == ROWS) {
                 linear_rows(cols, stride, x, twice, delta, sum);
-                continue;
             }
-            for (ptrdiff_t r = 0; r < rows; r++) {
+            for (ptrdiff_t r = 0; r < rows && rows < ROWS; r++) {
                 for (ptrdiff_t c = 0; c < cols; c++) {
                     const double d = delta[c] * x[r * stride + c];
                     sum[c] += d * (twice[r] + d);
                 }
             }
+            k++;
         }
     }
 }

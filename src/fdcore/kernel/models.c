@@ -17,3 +17,9 @@ const fdc_model *fdc_model_find(const char *name) {
     }
     return NULL;
 }
+
+FDC_WIDE void fdc_divide(ptrdiff_t count, double *values, double by) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+        values[i] /= by;
+    }
+}

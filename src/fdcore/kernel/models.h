@@ -138,6 +138,9 @@ static inline ptrdiff_t fdc_part_begin(ptrdiff_t rows, ptrdiff_t part, ptrdiff_t
     return rows / parts * part + rows % parts * part / parts;
 }
 
+/* From sums over rows to means. */
+void fdc_divide(ptrdiff_t count, double *values, double by);
+
 /* ---- series for small arguments ------------------------------------------------------------------------------- */
 
 /* What coordinate updates move by is small. Up to this size the following are correct to rounding, and loops over them

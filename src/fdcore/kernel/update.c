@@ -6,12 +6,13 @@
 #include "run.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define PARTS 16
 #define PAD 8 /* between shares, lest they start in the same set of the cache, which has room for half of them */
 #define PROBE_COLS 64           /* columns of the calls that find out what a call costs */
-#define FIRST_COLS 4096         /* columns of a call, where those of a probe are cheap */
+#define FIRST_COLS 16384        /* columns of a call, where those of a probe are cheap */
 #define PART_NS 20000000        /* what a call may take, so that Ctrl-C is heard */
 #define SHARES_BYTES (64 << 20) /* what the shares of one call may occupy */
 #define WORTH_THREADS_NS 300000 /* estimated work below which a second thread does not pay */
@@ -82,10 +83,31 @@ static fdc_status run(fdc_sweep *sweep, int *workers, int *took_part, fdc_failur
                : FDC_OK;
 }
 
+/* The same where job->plain, a loop that is vectorised. Returns whether all went well; place() says what did not. */
+FDC_WIDE static int place_plain(const fdc_job *jb, ptrdiff_t first, ptrdiff_t cols, double *restrict delta) {
+    const fdc_scheme *scheme = &jb->p->scheme[0];
+    const double *restrict at = jb->p->x + first;
+    const double rule = scheme->rule * (jb->o->step_scale > 0.0 ? jb->o->step_scale : 1.0);
+    const double one = scheme->offset[0], other = scheme->offset[1];
+    double *restrict opposite = delta + cols;
+    uint64_t wrong = 0;
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        const double x = at[c], size = fabs(x), h = rule * (size > 1.0 ? size : 1.0);
+        delta[c] = (x + one * h) - x;
+        opposite[c] = (x + other * h) - x;
+        wrong |= fdc_carry(delta[c]) | fdc_carry(opposite[c]);
+        wrong |= (uint64_t)(delta[c] == 0.0) << 63 | (uint64_t)(opposite[c] == 0.0) << 63;
+    }
+    return (wrong >> 63) == 0;
+}
+
 /* Fills delta (points, cols). Columns that need another scheme, for the bounds' sake, do not move: they are evaluated
  * in full later. */
 static fdc_status place(const fdc_job *jb, ptrdiff_t first, ptrdiff_t cols, double *delta, fdc_failure *fail) {
     const fdc_problem *p = jb->p;
+    if (jb->plain && place_plain(jb, first, cols, delta)) {
+        return FDC_OK;
+    }
     for (ptrdiff_t c = 0; c < cols; c++) {
         fdc_placement at;
         const fdc_status status = fdc_place(p, jb->o, first + c, &at);
@@ -104,12 +126,46 @@ static fdc_status place(const fdc_job *jb, ptrdiff_t first, ptrdiff_t cols, doub
     return FDC_OK;
 }
 
+/* The sum of all shares, in the order of their parts, into the first. By blocks, that stay in the cache. */
+FDC_WIDE static void add_shares(const fdc_sweep *sweep) {
+    enum { BLOCK = 1024 };
+    const ptrdiff_t count = sweep->size - PAD;
+    for (ptrdiff_t begin = 0; begin < count; begin += BLOCK) {
+        const ptrdiff_t end = count - begin < BLOCK ? count : begin + BLOCK;
+        double *restrict sum = sweep->shares;
+        for (ptrdiff_t part = 1; part < PARTS; part++) {
+            const double *restrict share = sweep->shares + part * sweep->size;
+            for (ptrdiff_t i = begin; i < end; i++) {
+                sum[i] += share[i];
+            }
+        }
+    }
+}
+
+/* What fdc_combine() does with one value and job->plain, for many columns. Returns whether all are finite. */
+FDC_WIDE static int combine_plain(const fdc_sweep *sweep, double *restrict out, ptrdiff_t stride) {
+    const ptrdiff_t cols = sweep->what.cols;
+    const double *restrict y = sweep->shares, *restrict d = sweep->what.delta;
+    const double weight = sweep->caller->job->p->scheme[0].weight[0];
+    uint64_t carry = 0;
+    for (ptrdiff_t c = 0; c < cols; c++) {
+        const double value = weight * ((y[c] - y[cols + c]) / (d[c] - d[cols + c]));
+        carry |= fdc_carry(value);
+        out[c * stride] = value;
+    }
+    return (carry >> 63) == 0;
+}
+
 /* From the shares to columns of the Jacobian. */
 static fdc_status finish(fdc_sweep *sweep, const double *zeros, fdc_failure *fail) {
     fdc_worker *w = sweep->caller;
     fdc_job *jb = w->job, changes = *jb;
     const fdc_problem *p = jb->p;
     const ptrdiff_t m = p->m, cols = sweep->what.cols;
+    add_shares(sweep);
+    if (jb->plain && m == 1 && combine_plain(sweep, p->jac + sweep->what.first * p->col_stride, p->col_stride)) {
+        return FDC_OK;
+    }
     changes.f0 = zeros; /* changes are counted from f(x) */
     for (ptrdiff_t c = 0; c < cols; c++) {
         const ptrdiff_t j = sweep->what.first + c;
@@ -126,12 +182,7 @@ static fdc_status finish(fdc_sweep *sweep, const double *zeros, fdc_failure *fai
             for (ptrdiff_t k = 0; k < p->scheme[0].npoints; k++) {
                 d[k] = sweep->what.delta[k * cols + c];
                 for (ptrdiff_t i = 0; i < m; i++) {
-                    const double *share = sweep->shares + (k * cols + c) * m + i;
-                    double sum = 0.0;
-                    for (ptrdiff_t part = 0; part < PARTS; part++) {
-                        sum += share[part * sweep->size];
-                    }
-                    w->y[k * m + i] = sum;
+                    w->y[k * m + i] = sweep->shares[(k * cols + c) * m + i];
                 }
             }
             finite = fdc_combine(&changes, &at, w->y, d, out, p->row_stride);
@@ -166,7 +217,7 @@ static int64_t probe(fdc_worker *w, ptrdiff_t cols, double *block) {
  * point; and not so many that a call takes long. */
 static ptrdiff_t columns_a_call(fdc_worker *w, ptrdiff_t most, double *block) {
     const int64_t some = probe(w, PROBE_COLS, block);
-    if (some < PART_NS / 20) {
+    if (some * (FIRST_COLS / PROBE_COLS) < PART_NS) {
         return FIRST_COLS < most ? FIRST_COLS : most;
     }
     const double shared = (double)probe(w, 1, block);
