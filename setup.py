@@ -29,6 +29,7 @@ else:
         *optimise,
         "-fvisibility=hidden",
         "-ffp-contract=off",
+        "-fno-math-errno",  # sqrt is one instruction
         "-Wall",
         "-Wextra",
         "-Wno-unused-parameter",

@@ -11,6 +11,7 @@
  * noise (then measure the noise, make sure at a far smaller scale that it is noise, and widen the window with it)?
  * Most functions are decided by the first level: eight evaluations and f(x). */
 #include "adaptive_impl.h"
+#include "internal.h"
 
 void fdc_line_options_init(fdc_line_options *options) {
     memset(options, 0, sizeof *options);
@@ -44,6 +45,7 @@ typedef struct job {
     double moved[POINTS];
     int exact;
     int glanced; /* the inner probe was not needed */
+    int used;    /* of the values that were ready */
     unsigned char have[POINTS];
 } job;
 
@@ -55,6 +57,10 @@ static double displacement(double x, double t) {
 
 static int evaluate(job *j, double t, double *y) {
     j->nfev++;
+    if (j->used < j->options->nready) {
+        memcpy(y, j->options->ready + j->used++ * j->m, (size_t)j->m * sizeof(double));
+        return 0;
+    }
     return j->line(j->ctx, t, y);
 }
 
@@ -87,9 +93,42 @@ static int all_familiar(const job *j, const track *tracks, double h, double leng
     return 1;
 }
 
+/* The order in which the points of a window are evaluated. */
+static const unsigned char both[8] = {4, 2, 5, 1, 6, 0, OUTER, INNER};
+
+/* The same as fdc_line_derivative does for its first level, in arithmetic that the compiler can do for several lanes at
+ * once. What it cannot, numbers near the limits of double and bounds that bind, is not plain. */
+FDC_WIDE void fdc_first_place(fdc_first *restrict a) {
+    for (int l = 0; l < FDC_LANES; l++) {
+        const double x = a->x[l], size = fabs(x);
+        const double first = a->start[l] > 0.0 ? a->start[l] : size > 0.0 ? size * 0x1p-7 : 0x1p-7;
+        const double h = fdc_power_of_two_normal(first);
+        const double step = 1.1547005383792515 * h, large = 0x1.8p11 * fdc_power_of_two_normal(size);
+        const double rounded = (step + large) - large;
+        a->plain[l] = (size == 0.0) | ((size > 0x1p-900) & (size < 0x1p900)) ? 1.0 : 0.0;
+        a->plain[l] = (first > 0x1p-900) & (first < 0x1p900) & (h >= size * 0x1p-44) & (3.5 * h <= a->room[l]) ? a->plain[l] : 0.0;
+        a->step[l] = h;
+        a->length[l] = (step > 0x1p-40 * size) & (size > 0.0) ? rounded : step;
+        /* As in argument_error(): the power of two that is not above |x|. */
+        uint64_t bits;
+        memcpy(&bits, &size, sizeof bits);
+        bits &= UINT64_C(0x7ff0000000000000);
+        double unit;
+        memcpy(&unit, &bits, sizeof unit);
+        a->rounding[l] = unit;
+    }
+    for (int k = 0; k < FDC_FIRST; k++) {
+        const double at = fdc_window_central.at[both[k]];
+        for (int l = 0; l < FDC_LANES; l++) {
+            const double wanted = at * a->length[l], there = a->x[l] + wanted;
+            a->at[k][l] = there;
+            a->plain[l] = there - a->x[l] == wanted ? a->plain[l] : 0.0;
+        }
+    }
+}
+
 /* Evaluates the window of one level. Gives up as soon as no value that asked for it can use it. */
 static int level(job *j, const track *tracks, double h, double length, int side, int blocked, double *centre) {
-    static const unsigned char both[8] = {4, 2, 5, 1, 6, 0, OUTER, INNER};
     static const unsigned char below[8] = {0, 1, 2, 4, 5, 6, OUTER, INNER};
     static const unsigned char above[8] = {6, 5, 4, 2, 1, 0, OUTER, INNER};
     static const unsigned char one[8] = {6, 1, 2, 3, 4, 5, OUTER, INNER};

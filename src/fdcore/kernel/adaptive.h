@@ -34,6 +34,8 @@ typedef struct fdc_line_options {
     const double *f0;    /* (m,) f at the point where the caller has it, or NULL */
     const double *scale; /* (m,) where to begin, as reported nearby; 0: not known; or NULL */
     int budget;       /* evaluations at most; 0: 160 */
+    const double *ready; /* (nready, m) values that the caller has already, at the displacements asked for first */
+    int nready;
 } fdc_line_options;
 
 void fdc_line_options_init(fdc_line_options *options);
@@ -47,5 +49,30 @@ size_t fdc_line_work(ptrdiff_t m);
 int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line_options *options, double *value,
                         double *error, double *step, double *scale, unsigned char *flags, ptrdiff_t *nfev,
                         double *work);
+
+/* ---- The first windows of several components at once ----------------------------------------------------------- */
+
+enum { FDC_LANES = 8, FDC_FIRST = 8 };
+
+/* Most derivatives of a function with one value are decided by their first window, of FDC_FIRST evaluations and f(x).
+ * Where evaluations are cheap, what is done with them is cheap for eight components together: one in each lane. */
+typedef struct fdc_first {
+    double x[FDC_LANES];
+    double start[FDC_LANES];              /* as in fdc_line_options */
+    double room[FDC_LANES];               /* the smaller of below and above */
+    double step[FDC_LANES], length[FDC_LANES]; /* the name of the step, and the step taken */
+    double rounding[FDC_LANES];           /* error of x for each unit of the relative error of f */
+    double plain[FDC_LANES];              /* 1: the window fits and its displacements are exact; 0: not for this way */
+    double at[FDC_FIRST][FDC_LANES];      /* coordinates, in the order in which fdc_line_derivative would ask */
+    double y[FDC_FIRST][FDC_LANES];       /* to be filled with f there */
+    double value[FDC_LANES], bar[FDC_LANES];
+    double good[FDC_LANES];               /* 1: that is the answer, as fdc_line_derivative would give it, bit for bit */
+} fdc_first;
+
+/* From x, start and room of every lane to where f is to be evaluated. */
+void fdc_first_place(fdc_first *lanes);
+
+/* From the values to derivatives and bars; f0 is f(x), finite. */
+void fdc_first_look(fdc_first *lanes, double f0, double precision, double rtol);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 /* ---- adaptive_view.c: one window ----------------------------------------------------------------------------- */
@@ -104,8 +105,22 @@ void fdc_adopt(track *s, const view *v, double h, double rtol); /* this is the a
 void fdc_want(track *s, const setting *set, double h);
 void fdc_finish(track *s);
 
+/* 2 to the exponent of a normal number, times 2 where its mantissa is above the square root of 2. For loops. */
+static inline double fdc_power_of_two_normal(double h) {
+    uint64_t bits;
+    memcpy(&bits, &h, sizeof bits);
+    bits = (bits + (UINT64_C(0x000fffffffffffff) - UINT64_C(0x6a09e667f3bcd))) & UINT64_C(0x7ff0000000000000);
+    memcpy(&h, &bits, sizeof h);
+    return h;
+}
+
 /* The nearest power of two: steps are named by these. */
-double fdc_power_of_two(double h);
+static inline double fdc_power_of_two(double h) {
+    if (h >= DBL_MIN && h <= DBL_MAX) return fdc_power_of_two_normal(h);
+    int exponent;
+    double mantissa = frexp(h, &exponent);
+    return ldexp(1.0, mantissa > 0.70710678118654752 ? exponent : exponent - 1);
+}
 
 static inline double max2(double a, double b) {
     return a > b ? a : b;

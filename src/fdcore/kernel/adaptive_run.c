@@ -11,6 +11,7 @@ typedef struct columns {
     const fdc_adaptive *how;
     double *error;        /* (m, n) by columns, or NULL */
     unsigned char *found; /* (m, n) by columns, or NULL */
+    int together; /* components whose first windows are looked at together: up to FDC_LANES, or 1 */
 } columns;
 
 /* What one worker needs for a column, in one block. */
@@ -18,6 +19,7 @@ typedef struct bench {
     fdc_worker w;
     double *value, *error, *step, *known, *work;
     unsigned char *found;
+    double *row[2]; /* for components that are looked at together: two rows of x */
 } bench;
 
 /* One component of x moves. */
@@ -47,7 +49,8 @@ static int along(void *ctx, double t, double *y)
     return 0;
 }
 
-static fdc_status column(bench *b, const columns *c, ptrdiff_t j, fdc_failure *fail)
+/* Component j: `ready` are the first values, as far as they are known. */
+static fdc_status column(bench *b, const columns *c, ptrdiff_t j, const double *ready, int nready, fdc_failure *fail)
 {
     const fdc_job *jb = &c->base;
     const fdc_problem *p = jb->p;
@@ -63,6 +66,8 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, fdc_failure *f
     options.noises = c->how->noises;
     options.rtol = c->how->rtol;
     options.budget = c->how->budget;
+    options.ready = ready;
+    options.nready = nready;
     if (o->abs_step != NULL) {
         options.start = o->abs_step[j];
     } else if (o->rel_step != NULL) {
@@ -113,13 +118,151 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, fdc_failure *f
     return FDC_OK;
 }
 
+/* ---- components together --------------------------------------------------------------------------------------- */
+
+/* The values of the first windows of `count` components from j0 on, in each lane as many as ready[] says: fewer than
+ * FDC_FIRST where the next may not be asked for. Returns the lane that failed, or `count`.
+ *
+ * Rows take turns, and each gets its next point two evaluations ahead: see gradient_directly in column.c. */
+static int evaluate_together(bench *b, const columns *c, fdc_first *a, ptrdiff_t j0, int count, int *ready,
+                             fdc_failure *fail)
+{
+    fdc_worker *w = &b->w;
+    const fdc_problem *p = c->base.p;
+    const fdc_func *f = p->f;
+    const double *const home = p->x + j0;
+    double *const row[2] = {b->row[0] + j0, b->row[1] + j0};
+    void *user = NULL;
+    const fdc_array_fn direct = fdc_bridge_array(f, &user);
+    int lane[FDC_LANES], lanes = 0;
+    for (int l = 0; l < count; l++) {
+        ready[l] = 0;
+        if (a->plain[l] != 0.0) {
+            lane[lanes++] = l;
+        }
+    }
+    const int turns = lanes * FDC_FIRST;
+    int set = 0; /* turns whose points are set */
+    for (int e = 0; e < turns; e++) {
+        const int l = lane[e / FDC_FIRST], k = e % FDC_FIRST;
+        for (; set < turns && set < e + 2; set++) { /* at the beginning, and after a lane that was cut short */
+            const int q = lane[set / FDC_FIRST];
+            if (!fdc_same_bits(row[set & 1][q], home[q])) {
+                (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + q, row[set & 1][q]);
+                return l;
+            }
+            row[set & 1][q] = a->at[set % FDC_FIRST][q];
+        }
+        double *const x = row[e & 1];
+        if (fdc_cancelled(w)) {
+            (void)fdc_fail(fail, FDC_ERR_CANCELLED, j0 + l, 0.0);
+            return l;
+        }
+        w->nfev++;
+        double y;
+        if (direct != NULL) {
+            y = direct((int)p->n, b->row[e & 1], user);
+        } else {
+            const int rc = f->eval(1, p->n, b->row[e & 1], 1, &y, f->ctx);
+            if (rc != 0) {
+                fail->callback_status = rc;
+                (void)fdc_fail(fail, FDC_ERR_CALLBACK, j0 + l, a->at[k][l] - home[l]);
+                return l;
+            }
+        }
+        if (!fdc_same_bits(x[l], a->at[k][l])) {
+            (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + l, x[l]);
+            return l;
+        }
+        x[l] = home[l];
+        a->y[k][l] = y;
+        ready[l] = k + 1;
+        if (fdc_carry(y) >> 63) { /* NaN or inf: what comes next is decided with care */
+            if (set > e + 1) {
+                row[(e + 1) & 1][lane[(e + 1) / FDC_FIRST]] = home[lane[(e + 1) / FDC_FIRST]];
+            }
+            e += FDC_FIRST - 1 - k;
+            set = e + 1;
+            continue;
+        }
+        if (set < turns) {
+            const int q = lane[set / FDC_FIRST];
+            if (!fdc_same_bits(x[q], home[q])) {
+                (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + q, x[q]);
+                return l;
+            }
+            x[q] = a->at[set % FDC_FIRST][q];
+            set++;
+        }
+    }
+    return count;
+}
+
+/* Components j0 to j0 + count - 1. What the first window does not decide goes on from there by itself, in order: the
+ * lowest component's failure comes first. */
+static fdc_status together(bench *b, const columns *c, ptrdiff_t j0, int count, fdc_failure *fail)
+{
+    const fdc_job *jb = &c->base;
+    const fdc_problem *p = jb->p;
+    const fdc_options *o = jb->o;
+    fdc_first a;
+    int ready[FDC_LANES];
+    for (int l = 0; l < FDC_LANES; l++) {
+        const ptrdiff_t j = j0 + (l < count ? l : 0);
+        const double x = p->x[j], start = o->abs_step != NULL   ? o->abs_step[j]
+                                          : o->rel_step != NULL ? o->rel_step[j] * fabs(x)
+                                                                : 0.0;
+        a.x[l] = x;
+        a.start[l] = o->step_scale > 0.0 ? start * o->step_scale : start;
+        a.room[l] = fmin(o->lower != NULL ? x - o->lower[j] : INFINITY, o->upper != NULL ? o->upper[j] - x : INFINITY);
+    }
+    fdc_first_place(&a);
+    fdc_failure later = *fail;
+    const int reached = evaluate_together(b, c, &a, j0, count, ready, &later);
+    for (int k = 0; k < 2 && reached < count; k++) {
+        memcpy(b->row[k] + j0, p->x + j0, (size_t)count * sizeof(double));
+    }
+    const double precision = o->precision > 0.0 ? o->precision : 0.5 * DBL_EPSILON;
+    fdc_first_look(&a, *jb->f0, precision, c->how->rtol > 0.0 ? c->how->rtol : 1e-9);
+    for (int l = 0; l < reached; l++) {
+        const ptrdiff_t j = j0 + l;
+        if (ready[l] < FDC_FIRST || a.good[l] == 0.0) {
+            double values[FDC_FIRST];
+            for (int k = 0; k < ready[l]; k++) {
+                values[k] = a.y[k][l];
+            }
+            if (column(b, c, j, values, ready[l], fail) != FDC_OK) {
+                return fail->status;
+            }
+            continue;
+        }
+        p->jac[j * p->col_stride] = a.value[l];
+        if (c->error != NULL) {
+            c->error[j] = a.bar[l];
+        }
+        if (c->found != NULL) {
+            c->found[j] = 0;
+        }
+        if (c->how->scale != NULL) {
+            c->how->scale[j] = a.step[l];
+        }
+        if (jb->step != NULL) {
+            jb->step[j] = a.length[l];
+        }
+    }
+    *fail = reached < count ? later : *fail;
+    return fail->status;
+}
+
 static int bench_init(bench *b, columns *c, int caller)
 {
     fdc_job *jb = &c->base;
     const size_t m = (size_t)jb->p->m, n = (size_t)jb->p->n;
     const int shared = caller && jb->p->xslot != NULL;
     memset(b, 0, sizeof *b);
-    const size_t doubles = 4 * m + fdc_line_work(jb->p->m) + (shared ? 0 : n);
+    /* Two rows, each from a cache line on: no vector of a callback that loads from its beginning straddles two. */
+    const size_t line = 64 / sizeof(double), row = (n + line - 1) / line * line;
+    const size_t doubles = 4 * m + fdc_line_work(jb->p->m) + (shared ? 0 : line + row + (c->together > 1 ? row : 0));
     b->value = malloc(doubles * sizeof(double) + m);
     if (b->value == NULL) {
         return 0;
@@ -134,8 +277,14 @@ static int bench_init(bench *b, columns *c, int caller)
     b->w.countdown = b->w.interval = 1;
     b->w.last_poll = b->w.polls ? fdc_clock_ns() : 0;
     b->w.own_x = b->value + 4 * m + fdc_line_work(jb->p->m);
+    b->w.own_x += (line - (uintptr_t)b->w.own_x / sizeof(double) % line) % line;
     b->w.x = shared ? jb->p->xslot : &b->w.own_x;
     memcpy(*b->w.x, jb->p->x, n * sizeof(double));
+    if (c->together > 1) {
+        b->row[0] = b->w.own_x;
+        b->row[1] = b->w.own_x + row;
+        memcpy(b->row[1], jb->p->x, n * sizeof(double));
+    }
     return 1;
 }
 
@@ -145,17 +294,21 @@ static void work(bench *b, columns *c)
     fdc_job *jb = &c->base;
     const ptrdiff_t n = jb->p->n;
     for (;;) {
-        const ptrdiff_t j = fdc_atomic_fetch_add(&jb->next, 1);
+        const ptrdiff_t j = fdc_atomic_fetch_add(&jb->next, c->together);
         if (j >= n || fdc_atomic_load_int(&jb->cancelled)) {
             break;
         }
-        if (column(b, c, j, &fail) != FDC_OK) {
+        const int count = n - j < c->together ? (int)(n - j) : c->together;
+        if ((count > 1 ? together(b, c, j, count, &fail) : column(b, c, j, NULL, 0, &fail)) != FDC_OK) {
             break;
         }
     }
-    for (ptrdiff_t j = 0; j < n && fail.status == FDC_OK; j++) {
-        if (!fdc_same_bits((*b->w.x)[j], jb->p->x[j])) {
-            (void)fdc_fail(&fail, FDC_ERR_MUTATED, j, (*b->w.x)[j]);
+    for (int k = 0; k < 2; k++) {
+        const double *const row = k == 0 ? *b->w.x : b->row[1];
+        for (ptrdiff_t j = 0; row != NULL && j < n && fail.status == FDC_OK; j++) {
+            if (!fdc_same_bits(row[j], jb->p->x[j])) {
+                (void)fdc_fail(&fail, FDC_ERR_MUTATED, j, row[j]);
+            }
         }
     }
     if (fail.status != FDC_OK) { /* the others finish what they have; columns before this one are all begun */
@@ -210,6 +363,10 @@ fdc_status fdc_run_adaptive(const fdc_problem *p, const fdc_options *o, fdc_info
     c.how = how;
     c.error = error;
     c.found = found;
+    /* A function of one value, about whose noise and scales nothing is known; a callback that may move x is Python. */
+    const int alike = p->m == 1 && p->xslot == NULL && how->noise == 0.0 && how->noises == NULL && how->known == NULL &&
+                      (how->budget <= 0 || how->budget >= FDC_FIRST);
+    c.together = alike ? FDC_LANES : 1;
     info->nfev = 0;
     info->column = -1;
     info->workers = 1;
@@ -237,10 +394,15 @@ fdc_status fdc_run_adaptive(const fdc_problem *p, const fdc_options *o, fdc_info
     if (workers <= 0) {
         workers = expected < FDC_WORTH_THREADS_NS ? 1 : fdc_most_workers(workers);
     }
+    if (!isfinite(*c.base.f0)) {
+        c.together = 1;
+    }
     shared_run r = {&c, &b};
     if (workers == 1 || o->pool == NULL || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT)) {
         work(&b, &c);
     } else {
+        const ptrdiff_t share = p->n / (4 * (workers < 8 ? workers : 8)); /* several for each worker, to come out even */
+        c.together = share < 1 ? 1 : share < c.together ? (int)share : c.together;
         info->workers = fdc_pool_run(o->pool, workers, task, &r, fdc_poll, &c.base, on_cancel);
     }
     fail = c.base.first;

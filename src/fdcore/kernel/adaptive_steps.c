@@ -1,12 +1,6 @@
 /* adaptive_steps.c - from one window to the next: wider, narrower, or far narrower, for one value of f. */
 #include "adaptive_impl.h"
 
-double fdc_power_of_two(double h) {
-    int exponent;
-    double mantissa = frexp(h, &exponent);
-    return ldexp(1.0, mantissa > 0.70710678118654752 ? exponent : exponent - 1);
-}
-
 void fdc_finish(track *s) {
     s->mode = DONE;
 }

@@ -1,6 +1,7 @@
 /* adaptive_view.c - what nine values of f in one window say: derivative, error bar, and whether f is a polynomial
  * there. */
 #include "adaptive_impl.h"
+#include "internal.h"
 
 /* The probes are near 1 + sqrt 2 and 2 - sqrt 5, and near 4 + the golden ratio and 2 less than it, as multiples of
  * 1/256: with h a multiple of 2^10 ulp(x), x + probe * h is exact. */
@@ -248,5 +249,42 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
                                  &v->corner};
         for (size_t k = 0; k < sizeof sized / sizeof *sized; k++)
             *sized[k] *= unit;
+    }
+}
+
+/* What fdc_look says where f is flat and all is plain, and whether that is good enough, for all lanes: the same
+ * operations in the same order, without a branch. */
+FDC_WIDE void fdc_first_look(fdc_first *restrict a, double f0, double precision, double rtol) {
+    const window *const w = &fdc_window_central;
+    for (int l = 0; l < FDC_LANES; l++) {
+        const double v4 = a->y[0][l], v2 = a->y[1][l], v5 = a->y[2][l], v1 = a->y[3][l], v6 = a->y[4][l], v0 = a->y[5][l];
+        const double outer_value = a->y[6][l], inner_value = a->y[7][l];
+        const double low = min2(min2(min2(v4, v2), min2(v5, v1)), min2(min2(v6, v0), min2(min2(outer_value, inner_value), f0)));
+        const double high = max2(max2(max2(v4, v2), max2(v5, v1)), max2(max2(v6, v0), max2(max2(outer_value, inner_value), f0)));
+        const double y[NODES] = {v0 - f0, v1 - f0, v2 - f0, f0 - f0, v4 - f0, v5 - f0, v6 - f0};
+        const double size = max2(fabs(low), fabs(high)), range = high - low;
+        const double slope = dot(w->slope, y);
+        const double outer = dot(w->outer, y) - (outer_value - f0), inner = dot(w->inner, y) - (inner_value - f0);
+        const double miss = max2(fabs(outer), fabs(inner));
+        const double residual = sqrt(0.5 * (square(outer / w->outer_gain) + square(inner / w->inner_gain)));
+        const double known = precision * size, rounding = max2(known, 2.9 * residual);
+        const double q_outer = outer / w->outer_product, q_inner = inner / w->inner_product;
+        const double allowed = rounding * w->inner_gain / fabs(w->inner_product);
+        const double q = max2(fabs(q_outer), fabs(q_inner) - allowed);
+        const double bar_six = 1.2 * fabs(w->product_slope) * q + 0.9 * w->sum * rounding;
+        const double t = w->at[INNER] / (w->at[INNER] - w->at[OUTER]);
+        const double q_zero = q_inner + (q_outer - q_inner) * t;
+        const double bar_eight = 1.2 * 1.2 * fabs(w->product_slope * (q_outer - q_inner)) + w->sum_all * rounding;
+        const int six = bar_six <= bar_eight;
+        const double h = a->length[l];
+        const double value = (six ? slope : slope - w->product_slope * q_zero) / h;
+        const double curve = fabs(y[4] - 2.0 * y[3] + y[2]);
+        const double bar = (six ? bar_six : bar_eight) / h + 1.1 * precision * a->rounding[l] / h * (curve / h);
+        const double target = rtol * fabs(value), nearby = rtol * (range / a->step[l]);
+        const int tight = (bar <= target) | ((bar <= nearby) & ((fabs(value) <= 2.0 * bar) | (bar <= 1e-7 * fabs(value))));
+        const int usual = (size > 0x1p-300) & (size < 0x1p300) & (low < high) & (fabs(value) <= DBL_MAX);
+        a->value[l] = value;
+        a->bar[l] = bar;
+        a->good[l] = usual & (miss <= known * 8.0) & tight ? a->plain[l] : 0.0;
     }
 }

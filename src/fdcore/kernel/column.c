@@ -8,7 +8,7 @@
 #define LOOK_EVERY_NS 2000     /* reading the clock takes 25; rarely is no good: later evaluations may be far slower */
 #define MAX_COUNTDOWN 1024
 
-static int look_for_signals(fdc_worker *w)
+int fdc_look_for_signals(fdc_worker *w)
 {
     fdc_job *jb = w->job;
     const int64_t now = fdc_clock_ns();
@@ -29,20 +29,10 @@ static int look_for_signals(fdc_worker *w)
     return fdc_atomic_load_int(&jb->cancelled);
 }
 
-static inline int cancelled(fdc_worker *w)
-{
-    return w->polls && --w->countdown <= 0 ? look_for_signals(w) : fdc_atomic_load_int(&w->job->cancelled);
-}
-
 int fdc_poll(void *job)
 {
     const fdc_job *jb = job;
     return jb->o->poll != NULL && !fdc_atomic_load_int(&jb->cancelled) && jb->o->poll(jb->o->poll_ctx) != 0;
-}
-
-int fdc_cancelled(fdc_worker *w)
-{
-    return cancelled(w);
 }
 
 void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns)
@@ -55,7 +45,7 @@ void fdc_set_pace(fdc_worker *w, int64_t start, double evaluation_ns)
 fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail)
 {
     const fdc_problem *p = w->job->p;
-    if (cancelled(w)) {
+    if (fdc_cancelled(w)) {
         return FDC_ERR_CANCELLED;
     }
     w->nfev += count;
@@ -204,7 +194,7 @@ static fdc_status gradient_directly(fdc_worker *w, fdc_array_fn f, void *user, d
         pair *const next = &turn[(j + 1) & 1];
         const int follows = j + 1 < end && place_pair(base[j + 1], rule, next);
         double y[2];
-        if (cancelled(w)) {
+        if (fdc_cancelled(w)) {
             return fdc_fail(fail, FDC_ERR_CANCELLED, j, 0.0);
         }
         for (int k = 0; k < 2; k++) {
@@ -256,7 +246,7 @@ fdc_status fdc_columns_plain(fdc_worker *w, ptrdiff_t begin, ptrdiff_t end, fdc_
         if (!place_pair(home, rule, &at)) {
             return fdc_columns(w, j, end, fail);
         }
-        if (cancelled(w)) {
+        if (fdc_cancelled(w)) {
             return fdc_fail(fail, FDC_ERR_CANCELLED, j, 0.0);
         }
         if (!fdc_same_bits((*w->x)[j], home)) {

@@ -129,7 +129,11 @@ int fdc_combine(const fdc_job *job, const fdc_placement *at, const double *y, co
 fdc_status fdc_evaluate(fdc_worker *w, ptrdiff_t count, double *y, fdc_failure *fail);
 
 /* Whether the run is to stop; the calling thread's worker looks for signals now and then. */
-int fdc_cancelled(fdc_worker *w);
+int fdc_look_for_signals(fdc_worker *w);
+static inline int fdc_cancelled(fdc_worker *w)
+{
+    return w->polls && --w->countdown <= 0 ? fdc_look_for_signals(w) : fdc_atomic_load_int(&w->job->cancelled);
+}
 
 /* The poll function of a job, for fdc_pool_run; once it has asked to stop, it is left in peace. */
 int fdc_poll(void *job);
