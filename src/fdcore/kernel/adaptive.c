@@ -105,8 +105,9 @@ FDC_WIDE void fdc_first_place(fdc_first *restrict a) {
         const double h = fdc_power_of_two_normal(first);
         const double step = 1.1547005383792515 * h, large = 0x1.8p11 * fdc_power_of_two_normal(size);
         const double rounded = (step + large) - large;
-        a->plain[l] = (size == 0.0) | ((size > 0x1p-900) & (size < 0x1p900)) ? 1.0 : 0.0;
-        a->plain[l] = (first > 0x1p-900) & (first < 0x1p900) & (h >= size * 0x1p-44) & (3.5 * h <= a->room[l]) ? a->plain[l] : 0.0;
+        const int usual = (size == 0.0) | ((size > 0x1p-900) & (size < 0x1p900));
+        const int fits = (first > 0x1p-900) & (first < 0x1p900) & (h >= size * 0x1p-44) & (3.5 * h <= a->room[l]);
+        a->plain[l] = usual & fits ? 1.0 : 0.0;
         a->step[l] = h;
         a->length[l] = (step > 0x1p-40 * size) & (size > 0.0) ? rounded : step;
         /* As in argument_error(): the power of two that is not above |x|. */

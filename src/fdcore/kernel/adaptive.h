@@ -72,7 +72,7 @@ typedef struct fdc_first {
 /* From x, start and room of every lane to where f is to be evaluated. */
 void fdc_first_place(fdc_first *lanes);
 
-/* From the values to derivatives and bars; f0 is f(x), finite. */
+/* From the values to derivatives and bars; f0 is f(x), and nothing is good where that is NaN or inf. */
 void fdc_first_look(fdc_first *lanes, double f0, double precision, double rtol);
 
 #endif

@@ -261,8 +261,8 @@ static int bench_init(bench *b, columns *c, int caller)
     const int shared = caller && jb->p->xslot != NULL;
     memset(b, 0, sizeof *b);
     /* Two rows, each from a cache line on: no vector of a callback that loads from its beginning straddles two. */
-    const size_t line = 64 / sizeof(double), row = (n + line - 1) / line * line;
-    const size_t doubles = 4 * m + fdc_line_work(jb->p->m) + (shared ? 0 : line + row + (c->together > 1 ? row : 0));
+    const size_t cache = 64 / sizeof(double), row = (n + cache - 1) / cache * cache;
+    const size_t doubles = 4 * m + fdc_line_work(jb->p->m) + (shared ? 0 : cache + row + (c->together > 1 ? row : 0));
     b->value = malloc(doubles * sizeof(double) + m);
     if (b->value == NULL) {
         return 0;
@@ -277,7 +277,7 @@ static int bench_init(bench *b, columns *c, int caller)
     b->w.countdown = b->w.interval = 1;
     b->w.last_poll = b->w.polls ? fdc_clock_ns() : 0;
     b->w.own_x = b->value + 4 * m + fdc_line_work(jb->p->m);
-    b->w.own_x += (line - (uintptr_t)b->w.own_x / sizeof(double) % line) % line;
+    b->w.own_x += (cache - (uintptr_t)b->w.own_x / sizeof(double) % cache) % cache;
     b->w.x = shared ? jb->p->xslot : &b->w.own_x;
     memcpy(*b->w.x, jb->p->x, n * sizeof(double));
     if (c->together > 1) {
@@ -394,14 +394,12 @@ fdc_status fdc_run_adaptive(const fdc_problem *p, const fdc_options *o, fdc_info
     if (workers <= 0) {
         workers = expected < FDC_WORTH_THREADS_NS ? 1 : fdc_most_workers(workers);
     }
-    if (!isfinite(*c.base.f0)) {
-        c.together = 1;
-    }
     shared_run r = {&c, &b};
     if (workers == 1 || o->pool == NULL || p->xslot != NULL || !(p->f->flags & FDC_REENTRANT)) {
         work(&b, &c);
     } else {
-        const ptrdiff_t share = p->n / (4 * (workers < 8 ? workers : 8)); /* several for each worker, to come out even */
+        /* Several for each worker, to come out even. */
+        const ptrdiff_t share = p->n / (4 * (workers < 8 ? workers : 8));
         c.together = share < 1 ? 1 : share < c.together ? (int)share : c.together;
         info->workers = fdc_pool_run(o->pool, workers, task, &r, fdc_poll, &c.base, on_cancel);
     }

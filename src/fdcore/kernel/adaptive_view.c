@@ -257,10 +257,13 @@ void fdc_look(const window *w, const double *values, const double *moved, int ho
 FDC_WIDE void fdc_first_look(fdc_first *restrict a, double f0, double precision, double rtol) {
     const window *const w = &fdc_window_central;
     for (int l = 0; l < FDC_LANES; l++) {
-        const double v4 = a->y[0][l], v2 = a->y[1][l], v5 = a->y[2][l], v1 = a->y[3][l], v6 = a->y[4][l], v0 = a->y[5][l];
+        const double v0 = a->y[5][l], v1 = a->y[3][l], v2 = a->y[1][l];
+        const double v4 = a->y[0][l], v5 = a->y[2][l], v6 = a->y[4][l];
         const double outer_value = a->y[6][l], inner_value = a->y[7][l];
-        const double low = min2(min2(min2(v4, v2), min2(v5, v1)), min2(min2(v6, v0), min2(min2(outer_value, inner_value), f0)));
-        const double high = max2(max2(max2(v4, v2), max2(v5, v1)), max2(max2(v6, v0), max2(max2(outer_value, inner_value), f0)));
+        const double left[2] = {min2(min2(v0, v1), v2), max2(max2(v0, v1), v2)};
+        const double right[2] = {min2(min2(v4, v5), v6), max2(max2(v4, v5), v6)};
+        const double rest[2] = {min2(min2(outer_value, inner_value), f0), max2(max2(outer_value, inner_value), f0)};
+        const double low = min2(min2(left[0], right[0]), rest[0]), high = max2(max2(left[1], right[1]), rest[1]);
         const double y[NODES] = {v0 - f0, v1 - f0, v2 - f0, f0 - f0, v4 - f0, v5 - f0, v6 - f0};
         const double size = max2(fabs(low), fabs(high)), range = high - low;
         const double slope = dot(w->slope, y);
@@ -281,8 +284,9 @@ FDC_WIDE void fdc_first_look(fdc_first *restrict a, double f0, double precision,
         const double curve = fabs(y[4] - 2.0 * y[3] + y[2]);
         const double bar = (six ? bar_six : bar_eight) / h + 1.1 * precision * a->rounding[l] / h * (curve / h);
         const double target = rtol * fabs(value), nearby = rtol * (range / a->step[l]);
-        const int tight = (bar <= target) | ((bar <= nearby) & ((fabs(value) <= 2.0 * bar) | (bar <= 1e-7 * fabs(value))));
-        const int usual = (size > 0x1p-300) & (size < 0x1p300) & (low < high) & (fabs(value) <= DBL_MAX);
+        const int vanishes = (fabs(value) <= 2.0 * bar) | (bar <= 1e-7 * fabs(value));
+        const int tight = (bar <= target) | ((bar <= nearby) & vanishes);
+        const int usual = (size > 0x1p-300) & (size < 0x1p300) & (fabs(value) <= DBL_MAX);
         a->value[l] = value;
         a->bar[l] = bar;
         a->good[l] = usual & (miss <= known * 8.0) & tight ? a->plain[l] : 0.0;
