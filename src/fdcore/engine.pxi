@@ -466,7 +466,7 @@ cdef class Engine:
                 self.run(&p, &o, &info, f, False, NULL if error is None else _data(error), <uint8_t *>_data(told), 0,
                          &scales.how)
                 self.scales = scales
-                if error is None:
+                if error is None and _alarming(<uint8_t *>_data(told), p.n * p.m):
                     errors.warn_of_findings(told)
             elif p.n:
                 self.run(&p, &o, &info, f)

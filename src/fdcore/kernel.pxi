@@ -99,3 +99,9 @@ cdef extern from "models.h" nogil:
         fdc_fn loss
         fdc_update_fn update
     const fdc_model *fdc_model_find(const char *) noexcept
+
+cdef extern from "adaptive.h" nogil:
+    enum:
+        FDC_FOUND_KINK
+        FDC_FOUND_JUMP
+        FDC_FOUND_UNRESOLVED

@@ -120,6 +120,14 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, const double *
 
 /* ---- components together --------------------------------------------------------------------------------------- */
 
+/* Moves component l of a row of x that is where it was: home. */
+static inline int move(double *row, const double *home, ptrdiff_t l, double point)
+{
+    const int intact = fdc_same_bits(row[l], home[l]);
+    row[l] = intact ? point : row[l];
+    return intact;
+}
+
 /* The values of the first windows of `count` components from j0 on, in each lane as many as ready[] says: fewer than
  * FDC_FIRST where the next may not be asked for. Returns the lane that failed, or `count`.
  *
@@ -134,68 +142,76 @@ static int evaluate_together(bench *b, const columns *c, fdc_first *a, ptrdiff_t
     double *const row[2] = {b->row[0] + j0, b->row[1] + j0};
     void *user = NULL;
     const fdc_array_fn direct = fdc_bridge_array(f, &user);
-    int lane[FDC_LANES], lanes = 0;
+    int lane[FDC_LANES + 1], lanes = 0;
     for (int l = 0; l < count; l++) {
         ready[l] = 0;
         if (a->plain[l] != 0.0) {
             lane[lanes++] = l;
         }
     }
-    const int turns = lanes * FDC_FIRST;
-    int set = 0; /* turns whose points are set */
-    for (int e = 0; e < turns; e++) {
-        const int l = lane[e / FDC_FIRST], k = e % FDC_FIRST;
-        for (; set < turns && set < e + 2; set++) { /* at the beginning, and after a lane that was cut short */
-            const int q = lane[set / FDC_FIRST];
-            if (!fdc_same_bits(row[set & 1][q], home[q])) {
-                (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + q, row[set & 1][q]);
+    const double *written = NULL; /* an entry that is not as it was left */
+    int l = 0, k, set = 0;        /* set: the rows hold the first two points of the lane */
+    for (int i = 0; i < lanes; i++) {
+        l = lane[i];
+        const int next = i + 1 < lanes ? lane[i + 1] : -1;
+        for (k = 0; k < 2 && !set; k++) {
+            if (!move(row[k], home, l, a->at[k][l])) {
+                written = &row[k][l];
+                goto mutated;
+            }
+        }
+        set = 1;
+        for (k = 0; k < FDC_FIRST; k++) {
+            double *const x = row[k & 1];
+            const double point = a->at[k][l];
+            double y;
+            if (fdc_cancelled(w)) {
+                (void)fdc_fail(fail, FDC_ERR_CANCELLED, j0 + l, 0.0);
                 return l;
             }
-            row[set & 1][q] = a->at[set % FDC_FIRST][q];
-        }
-        double *const x = row[e & 1];
-        if (fdc_cancelled(w)) {
-            (void)fdc_fail(fail, FDC_ERR_CANCELLED, j0 + l, 0.0);
-            return l;
-        }
-        w->nfev++;
-        double y;
-        if (direct != NULL) {
-            y = direct((int)p->n, b->row[e & 1], user);
-        } else {
-            const int rc = f->eval(1, p->n, b->row[e & 1], 1, &y, f->ctx);
-            if (rc != 0) {
-                fail->callback_status = rc;
-                (void)fdc_fail(fail, FDC_ERR_CALLBACK, j0 + l, a->at[k][l] - home[l]);
-                return l;
+            w->nfev++;
+            if (direct != NULL) {
+                y = direct((int)p->n, b->row[k & 1], user);
+            } else {
+                const int rc = f->eval(1, p->n, b->row[k & 1], 1, &y, f->ctx);
+                if (rc != 0) {
+                    fail->callback_status = rc;
+                    (void)fdc_fail(fail, FDC_ERR_CALLBACK, j0 + l, point - home[l]);
+                    return l;
+                }
+            }
+            a->y[k][l] = y;
+            if (!fdc_same_bits(x[l], point)) {
+                written = &x[l];
+                goto mutated;
+            }
+            if (fdc_carry(y) >> 63) { /* NaN or inf: what comes next is decided with care */
+                break;
+            }
+            if (k < FDC_FIRST - 2) {
+                x[l] = a->at[k + 2][l];
+                continue;
+            }
+            x[l] = home[l];
+            if (next >= 0 && !move(x, home, next, a->at[k + 2 - FDC_FIRST][next])) {
+                written = &x[next];
+                goto mutated;
             }
         }
-        if (!fdc_same_bits(x[l], a->at[k][l])) {
-            (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + l, x[l]);
-            return l;
-        }
-        x[l] = home[l];
-        a->y[k][l] = y;
-        ready[l] = k + 1;
-        if (fdc_carry(y) >> 63) { /* NaN or inf: what comes next is decided with care */
-            if (set > e + 1) {
-                row[(e + 1) & 1][lane[(e + 1) / FDC_FIRST]] = home[lane[(e + 1) / FDC_FIRST]];
+        ready[l] = k < FDC_FIRST ? k + 1 : FDC_FIRST;
+        if (k < FDC_FIRST) {
+            row[0][l] = row[1][l] = home[l];
+            if (k == FDC_FIRST - 1 && next >= 0) {
+                row[0][next] = home[next];
             }
-            e += FDC_FIRST - 1 - k;
-            set = e + 1;
-            continue;
-        }
-        if (set < turns) {
-            const int q = lane[set / FDC_FIRST];
-            if (!fdc_same_bits(x[q], home[q])) {
-                (void)fdc_fail(fail, FDC_ERR_MUTATED, j0 + q, x[q]);
-                return l;
-            }
-            x[q] = a->at[set % FDC_FIRST][q];
-            set++;
+            set = 0;
         }
     }
     return count;
+
+mutated:
+    (void)fdc_fail(fail, FDC_ERR_MUTATED, (written - b->row[0]) % (b->row[1] - b->row[0]), *written);
+    return l;
 }
 
 /* Components j0 to j0 + count - 1. What the first window does not decide goes on from there by itself, in order: the
