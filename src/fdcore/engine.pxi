@@ -500,7 +500,8 @@ cdef class Engine:
     def second(self, x, *, args=(), f=None, double scale=1.0, step=None, bint bars=False, first=None):
         """Differentiate twice at the vector x; the plan's stencil gives the steps, times `scale`.
 
-        Returns ``(hessian, bars or None, nfev)``, each (n, n). `step` (float64) is filled if given; `f` takes the place
+        Returns ``(hessian, bars or None, nfev)``, hessian (n, n), bars of n n entries, then the error of one value of f
+        and by how much derivatives along each component grow with their order. `step` (float64) is filled if given; `f` takes the place
         of the plan's own function. `first` (float64, of size 1) is f(x), or NaN: it is then evaluated and filled in.
         """
         cdef fdc_problem p = self.problem
@@ -533,7 +534,7 @@ cdef class Engine:
             info.step = _data(step)
         hessian = _empty((p.n, p.n))
         p.jac = _data(hessian)
-        bar = _empty((p.n, p.n)) if bars else None
+        bar = _empty(p.n * p.n + 1 + p.n) if bars else None
         if bars:
             error = _data(bar)
         self.run(&p, &o, &info, f, True, error)

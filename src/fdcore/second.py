@@ -151,8 +151,9 @@ class Hessian(_Plan):
                 value, bar, _ = self.second(x, f=_played(known), scale=each, step=taken, bars=True)
                 runs.append((value, bar))
         if len(runs) == 1:
-            return runs[0][0], runs[0][1] if bars else None, spent
-        return *_extrapolated(runs), spent
+            bar = runs[0][1]
+            return runs[0][0], None if bar is None or not bars else bar[: x.size**2].reshape(x.size, x.size), spent
+        return *_extrapolated(runs, x, step), spent
 
 
 def _played(values: list[Any]) -> Callable[[Array], Any]:
@@ -160,23 +161,41 @@ def _played(values: list[Any]) -> Callable[[Array], Any]:
     return lambda _: next(left)
 
 
-def _extrapolated(runs: list[tuple[Array, Array | None]]) -> tuple[Array, Array]:
+def _extrapolated(runs: list[tuple[Array, Array | None]], x: Array, step: Array) -> tuple[Array, Array]:
     """Fourth order from two runs of second order with steps h and 2 h, and the bar of that (Richardson).
 
-    The bars of the two runs are N / h^2 + T h^2: rounding follows. Truncation of second order is what the two disagree
-    about; what is left is smaller by as much as that is against the entries, four times. Both are taken at their worst
-    over the entries that share a component: what vanishes by symmetry in one does not in all.
+    Truncation of second order is what the two disagree about; what is left of it after extrapolation is smaller by as
+    much as derivatives of even order grow from one to the next. For each component there are two measures of that
+    growth: what third differences say of it, and the disagreement itself against the second derivative. The constants
+    are calibrated on Hessians known exactly, as `tests/accuracy/test_hessians.py` has them.
     """
-    (fine, fine_bar), (coarse, coarse_bar) = runs
-    assert fine_bar is not None
-    assert coarse_bar is not None
-    rounding = np.clip((16.0 * fine_bar - 4.0 * coarse_bar) / 15.0, 0.0, fine_bar)
+    (fine, measures), (coarse, _) = runs
+    assert measures is not None
+    n = len(fine)
+    noise, growth = measures[n * n], measures[n * n + 1 :]
+    rounding = noise * _amplification(step)
     size = np.maximum(np.abs(fine), np.abs(coarse))
-    off = np.abs(coarse - fine).max(axis=1, initial=0.0)
-    ratio = 4.0 * off / np.maximum(size.max(axis=1, initial=0.0), np.finfo(float).tiny)
-    left = np.minimum(np.maximum.outer(ratio, ratio), 1.0) * np.maximum.outer(off, off)
-    value = (4.0 * fine - coarse) / 3.0
-    return value, 17.0 / 12.0 * rounding + left + 4.0 * np.finfo(float).eps * size
+    off = np.maximum(np.abs(coarse - fine) - 0.5 * rounding, 0.0)
+    ratio = 4.0 * off.diagonal() / np.maximum(size.diagonal(), np.finfo(float).tiny)
+    ratio = np.minimum(np.maximum(ratio, growth**2), 1.0)
+    ratio = np.maximum.outer(ratio, ratio)
+    left = 2.0 * ratio * (off + 0.02 * ratio * size)  # the latter where fourth derivatives cancel
+    # Displacements are rounded to the ulp of x, and values to theirs: a share of each difference.
+    moved = 1.0 + np.abs(x) / step
+    differences = size.diagonal() * step**2
+    share = np.add.outer(differences, differences) / np.multiply.outer(step, step) + size
+    return (4.0 * fine - coarse) / 3.0, rounding + left + np.finfo(float).eps * np.maximum.outer(moved, moved) * share
+
+
+def _amplification(step: Array) -> Array:
+    """Error of each entry of second order for values of f that are off by one; as in `hessian.c`."""
+    n = step.size
+    a = np.ones((n, n))
+    for i in range(n if n > 2 else n - 1):
+        a[i, (i + 1) % n] = 1.5  # how far component i moves in its pair with this one, in steps
+    area = 2.0 * a * a.T * np.multiply.outer(step, step)
+    np.fill_diagonal(area, step**2)
+    return 4.0 * (1.0 + a**2 + a.T**2) / 3.0 / area
 
 
 def hessian(

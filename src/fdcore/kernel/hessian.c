@@ -201,6 +201,10 @@ static void assemble(const hessian_job *hj, double *hess, double *error, double 
             growth[j] = at_least(growth[j], ratio);
         }
     }
+    if (error != NULL) {
+        error[n * n] = noise;
+        memcpy(error + n * n + 1, growth, (size_t)n * sizeof(double));
+    }
     for (ptrdiff_t i = 0; i < n; i++) {
         for (ptrdiff_t j = 0; j <= i; j++) {
             const double a = i == j ? 1.0 : stretch(n, i, j);

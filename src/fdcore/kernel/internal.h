@@ -99,8 +99,9 @@ fdc_status fdc_run(const fdc_problem *problem, const fdc_options *options, fdc_i
 
 /* ---- hessian.c ----------------------------------------------------------------------------------------------- */
 
-/* The Hessian of f: R^n -> R, (n, n), from n^2 + n + 1 values, and, unless NULL, an error bar for each of its entries.
- * problem->scheme[0] gives the steps; bounds are not looked at, and NaN or inf anywhere is an error. */
+/* The Hessian of f: R^n -> R, (n, n), from n^2 + n + 1 values, and, unless NULL, in `error` (n n + 1 + n) a bar for
+ * each of its entries and what bars rest on: the error of one value of f, and by how much derivatives along each
+ * component grow with their order, in steps. problem->scheme[0] gives the steps; bounds are not looked at, and NaN or inf anywhere is an error. */
 fdc_status fdc_run_hessian(const fdc_problem *problem, const fdc_options *options, fdc_info *info, double *hess,
                            double *error);
 
