@@ -501,8 +501,9 @@ cdef class Engine:
         """Differentiate twice at the vector x; the plan's stencil gives the steps, times `scale`.
 
         Returns ``(hessian, bars or None, nfev)``, hessian (n, n), bars of n n entries, then the error of one value of f
-        and by how much derivatives along each component grow with their order. `step` (float64) is filled if given; `f` takes the place
-        of the plan's own function. `first` (float64, of size 1) is f(x), or NaN: it is then evaluated and filled in.
+        and by how much derivatives along each component grow with their order. `step` (float64) is filled if given; `f`
+        takes the place of the plan's own function. `first` (float64, of size 1) is f(x), or NaN: it is then evaluated
+        and filled in.
         """
         cdef fdc_problem p = self.problem
         cdef fdc_options o = self.options

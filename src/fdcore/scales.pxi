@@ -29,7 +29,7 @@ cdef Scales _next_scales(Scales before, const fdc_problem *p, const fdc_adaptive
 
 
 cdef bint _alarming(const uint8_t *found, ptrdiff_t count) noexcept nogil:
-    """Whether any finding says that there is no derivative: `errors.warn_of_findings` takes as long as forty cheap f."""
+    """Whether any finding says that there is no derivative: `errors.warn_of_findings` takes longer than a cheap f."""
     cdef ptrdiff_t i
     cdef uint8_t any = 0
     for i in range(count):
