@@ -26,7 +26,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "_extras fdcore",
         "stencils tree",
         "selectors steps noise rules analytic sparsity bidirectional callbacks values",
-        "plan pointwise progress results bars noisy parts",
+        "plan pointwise progress results bars noisy parts chosen",
         "curve extended differentiate directional implicit second",
         "check",
         "report",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
+from fdcore.chosen import Once, choose_each, method_for
 from fdcore.coerce import as_vector
 from fdcore.errors import ArgumentError, ComplexValuesError, ShapeError
 from fdcore.extended import Shaped, at_extended, each_extended, is_extended, one_row
@@ -102,21 +103,22 @@ def derivative(
     """
     points = np.asarray(x)
     shape = points.shape
-    spent = 0
     if is_extended(points) and callbacks.recognise(f) is None:
         given = dict(locals())
         results = [at_extended(f, points.reshape(-1)[i : i + 1], True, order, given) for i in range(points.size)]
         return each_extended(results, shape, full_output)
+    once: Once | None = None
     if isinstance(step, StepPolicy):
         if order != 1:
             raise ArgumentError(
                 "step selectors are for first derivatives; for a higher order give a number, or nothing"
             )
-        chosen = [_choose(step, f, float(point), bounds, args, kwargs) for point in points.reshape(-1)]
+        method = method_for(step, method, accuracy, noise, budget)
+        f = once = Once(f, args, kwargs)
+        args, kwargs = (), None
+        chosen = choose_each(step, once, points.reshape(-1), bounds)
         if step.gives_value:
-            return _chosen(chosen, step, shape, full_output, out)
-        method, accuracy = _method_of(chosen), None
-        spent = sum(choice.nfev for choice in chosen)
+            return _chosen(chosen, once.nfev, step, shape, full_output, out)
         step = np.array([choice.step for choice in chosen])
     settings: dict[str, Any] = {"step": step, "rel_step": rel_step, "abs_step": abs_step}
     for name, value in settings.items():
@@ -152,7 +154,8 @@ def derivative(
             return shaped(plan.each_complex(vector, order, full=False).value)
     if full_output:
         result = plan.full_at(vector, (), order)
-        result = replace(result, nfev=result.nfev + spent)
+        if once is not None:
+            result = replace(result, nfev=once.nfev)
         value = result.value
         result = replace(result, **{name: shaped(getattr(result, name)) for name in _SHAPED if _has(result, name)})
     if out is not None:
@@ -199,8 +202,9 @@ def gradient(
     accuracy : int, optional
         Order of the truncation error: 2, 4, 6 or 8 for central (2 by default), 1 to 8 for forward and backward (1).
     step, abs_step : float or (n,) array_like, optional
-        Absolute step, in the units of x. `step` may also be a policy from `fdcore.selectors`, which looks at f first
-        and says which method its step is for.
+        Absolute step, in the units of x. `step` may also be a policy from `fdcore.selectors`, which looks at f along
+        each component first, within the bounds, and says which method its step is for; `accuracy`, `noise` and `budget`
+        are not for it. It costs what its notes say for each component; the plan `Gradient` chooses once for many x.
     rel_step : float or (n,) array_like, optional
         Step relative to abs(x). By default the step is ``c * max(1, abs(x))`` with the c that balances truncation and
         rounding when f and its derivatives are of size one: 6.9e-6 for central, 2.1e-8 for forward.
@@ -281,23 +285,11 @@ def gradient(
         flat, shape = x.reshape(-1), x.shape
         return one_row(at_extended(Shaped(f, shape), flat, False, 1, locals()), shape, full_output)
     flat, tree = _flat(x)
-    spent = 0
-    if isinstance(step, StepPolicy):
-        function = f if tree is None else _on_tree(f, tree, vectorized)
-        base = as_vector(flat)
-        chosen = [
-            _choose(step, _AlongAxis(function, base, j), float(base[j]), bounds, args, kwargs) for j in range(base.size)
-        ]
-        if step.gives_value:
-            return _chosen(chosen, step, base.shape if tree is None else tree, full_output, out)
-        method, accuracy = _method_of(chosen), None
-        spent = sum(choice.nfev for choice in chosen)
-        step = np.array([choice.step for choice in chosen])
     plan = Gradient(
         f if tree is None else _on_tree(f, tree, vectorized),
         method=method,
         accuracy=accuracy,
-        step=_flat_setting(step, None if spent else tree),
+        step=_flat_setting(step, tree),
         rel_step=_flat_setting(rel_step, tree),
         abs_step=_flat_setting(abs_step, tree),
         bounds=_flat_bounds(bounds, tree),
@@ -311,8 +303,7 @@ def gradient(
     if tree is None:
         if not full_output:
             return plan(flat, out=out)
-        result = _full(plan, as_vector(flat), (), out)
-        return replace(result, nfev=result.nfev + spent)
+        return _full(plan, as_vector(flat), (), out)
     if out is not None:
         if not tree.is_array:
             raise ArgumentError("out needs x to be one array; for a tree, leave it out")
@@ -323,7 +314,7 @@ def gradient(
         _name_entries(error, tree)
         raise
     if full_output:
-        result = replace(derived, nfev=derived.nfev + spent)
+        result: Result = derived
         parts = {name: _unflat(getattr(result, name), tree) for name in _SHAPED if _has(result, name)}
         if out is not None:
             out[...] = parts["value"]
@@ -341,7 +332,7 @@ def jacobian(
     *,
     method: str = "central",
     accuracy: int | None = None,
-    step: ArrayLike | None = None,
+    step: ArrayLike | StepPolicy | None = None,
     rel_step: ArrayLike | None = None,
     abs_step: ArrayLike | None = None,
     bounds: Any = None,
@@ -367,7 +358,8 @@ def jacobian(
     x : (n,) array_like
         Where. Never changed.
     method, accuracy, step, rel_step, abs_step, bounds, args, kwargs, workers, noise, budget, full_output
-        As for `gradient`.
+        As for `gradient`. A policy as `step` chooses for the mean of the values that a column moves, each relative to
+        its size at x, which one more evaluation a column tells; not with `sparsity`.
     vectorized : bool, default False
         f takes x of shape (k, n) and returns (k, m).
     sparsity : "detect", pattern or (pattern, colours), optional
@@ -437,61 +429,23 @@ def jacobian(
     return plan(x, out=out)
 
 
-class _AlongAxis:
-    """f as a function of component j of x alone."""
-
-    def __init__(self, f: Any, x: Array, j: int) -> None:
-        native = callbacks.recognise(f)
-        self.f, self.x, self.j = f if native is None else native, x, j
-
-    def __call__(self, t: float, *args: Any, **kwargs: Any) -> Any:
-        point = self.x.copy()
-        point[self.j] = t
-        return self.f(point, *args, **kwargs)
-
-
-def _choose(
-    policy: StepPolicy, f: Any, x: float, bounds: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
-) -> Choice:
-    if bounds is not None:
-        raise ArgumentError("step selectors look around x as far as they need to; they do not keep to bounds")
-    native = callbacks.recognise(f)
-    function = f if native is None else native
-
-    def line(t: float) -> float:
-        return float(np.asarray(function(t, *args, **(kwargs or {}))).item())
-
-    return policy.find(line, x)
-
-
-def _method_of(chosen: list[Choice]) -> str:
-    return chosen[0].method if chosen else "central"
-
-
-def _chosen(chosen: list[Choice], policy: StepPolicy, shape: Any, full_output: bool, out: Any) -> Any:
-    """Give derivatives that came with the choice of a step, in the shape or tree of x."""
+def _chosen(chosen: list[Choice], nfev: int, policy: StepPolicy, shape: Any, full_output: bool, out: Any) -> Any:
+    """Give derivatives at points that came with the choice of a step, in the shape of x."""
 
     def shaped(values: list[float]) -> Any:
         array = np.array(values, dtype=np.float64)
-        if isinstance(shape, Tree):
-            return _unflat(array, shape)
         return array.reshape(shape) if shape else array.item()
 
     value = shaped([math.nan if choice.value is None else choice.value for choice in chosen])
     if out is not None:
-        _check_out(out, np.shape(value))
+        _check_out(out, shape)
         out[...] = value
         value = out
     if not full_output:
         return value
-    return Result(
-        value,
-        shaped([math.inf if choice.error is None else choice.error for choice in chosen]),
-        shaped([choice.step for choice in chosen]),
-        sum(choice.nfev for choice in chosen),
-        shaped([Status.RULE for _ in chosen]),
-        type(policy).__name__,
-    )
+    error = shaped([math.inf if choice.error is None else choice.error for choice in chosen])
+    step, status = shaped([choice.step for choice in chosen]), shaped([Status.RULE for _ in chosen])
+    return Result(value, error, step, nfev, status, type(policy).__name__)
 
 
 def _flat(x: Any) -> tuple[Array, Tree | None]:

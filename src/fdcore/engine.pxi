@@ -493,6 +493,11 @@ cdef class Engine:
             )
         return 0
 
+    def use_steps(self, steps):
+        """Take these absolute steps, (n,), from now on."""
+        with cython.critical_section(self):
+            self.given, self.arrays, self.arrays_n = {**(self.given or {}), "abs_step": steps}, None, -1
+
     def forget(self):
         """Forget the scales that adaptive runs leave for the next x nearby, as if the plan were new."""
         self.scales = None

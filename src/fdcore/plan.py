@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fdcore import bars, callbacks
 from fdcore.analytic import check_analytic
 from fdcore.bidirectional import bidirectional_groups
+from fdcore.chosen import Chooser, method_for
 from fdcore.coerce import as_vector, bind
 from fdcore.errors import (
     ArgumentError,
@@ -37,6 +38,7 @@ from fdcore.rules import (
     rule_of,
     stencil_rule,
 )
+from fdcore.selectors import StepPolicy
 from fdcore.sparsity import Symmetric, detect, groups_of
 from fdcore.stencils import central, one_sided
 from fdcore.steps import settings
@@ -63,7 +65,7 @@ class _Plan(Engine):
         *,
         method: str = "central",
         accuracy: int | None = None,
-        step: ArrayLike | None = None,
+        step: ArrayLike | StepPolicy | None = None,
         rel_step: ArrayLike | None = None,
         abs_step: ArrayLike | None = None,
         bounds: Any = None,
@@ -78,6 +80,16 @@ class _Plan(Engine):
             raise ArgumentTypeError(f"args must be a tuple, what f gets after x, not {args!r}; for one, write (value,)")
         if kwargs is not None and not isinstance(kwargs, Mapping):
             raise ArgumentTypeError(f"kwargs must be a dict, what f gets after x, not {kwargs!r}")
+        options = {
+            "method": method, "accuracy": accuracy, "step": step, "rel_step": rel_step, "abs_step": abs_step,
+            "bounds": bounds, "workers": workers, "vectorized": vectorized, "noise": noise, "budget": budget,
+        }  # fmt: skip
+        policy: StepPolicy | None = None
+        if isinstance(step, StepPolicy):
+            policy = step
+            method = method_for(policy, accuracy=accuracy, noise=noise, budget=budget, method=method)
+            settings(1.0, rel_step, abs_step)  # one of them only
+            step = None
         name, number, order = stencil_rule(method, accuracy)
         noise = check_noise(noise)
         if name != "adaptive" and accuracy is None and noise is None and check_budget(budget, 1):
@@ -108,12 +120,14 @@ class _Plan(Engine):
             target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
             given is not None and "lower" in given, callbacks.probe,
         )  # fmt: skip
-        options = {
-            "method": method, "accuracy": accuracy, "step": step, "rel_step": rel_step, "abs_step": abs_step,
-            "bounds": bounds, "workers": workers, "vectorized": vectorized, "noise": noise, "budget": budget,
-        }  # fmt: skip
         self.memo = {"options": options, "mapper": mapper, "mode": mode, "workers": workers, "noise": noise}
-        if name == "adaptive":
+        if policy is not None:
+            self.memo["chooser"] = chooser = Chooser(self, policy)
+            if policy.gives_value:
+                self.instead, self.memo["full"] = chooser.values, chooser.full
+            else:
+                self.before = chooser.steps
+        elif name == "adaptive":
             self._use_adaptive(0.0, check_budget(budget, 9))
             if isinstance(noise, str):
                 self.before = self._measure
@@ -146,6 +160,13 @@ class _Plan(Engine):
         is taken with a second step, and from one side; more where they disagree.
         """
         return full_output(self, as_vector(x), ((args, {}) if args else ()), out)
+
+    def forget(self) -> None:
+        """Forget what earlier calls left for the next: scales of adaptive runs, steps that a selector chose."""
+        super().forget()
+        for part in (self._notes.get("chooser"), self._notes.get("whole")):
+            if part is not None:
+                part.forget()
 
     def use_order(self, order: int) -> None:
         """Take the derivative of this order, with the same method and accuracy."""
@@ -301,7 +322,7 @@ class _Plan(Engine):
             raise ComplexValuesError(
                 "f returned complex values; for a sparse Jacobian differentiate its real and imaginary parts apart"
             )
-        whole = Jacobian(Parts(self.f, self.vectorized), **memo["options"])
+        memo["whole"] = whole = Jacobian(Parts(self.f, self.vectorized), **memo["options"])
         self.instead = lambda x, args, f0: whole_value(self, whole, x, args)
         memo["full"] = lambda x, args, f0=None: whole_result(self, whole.full(x, *(args[0] if args else ())))
 
@@ -351,7 +372,9 @@ class Gradient(_Plan):
     Cost: n * accuracy evaluations, and one more for one-sided rules. With ``method="adaptive"``, 8 a component and f(x)
     at least; the plan keeps n scales, one for each entry, and begins with them where the next x is nearby, which then
     mostly takes 7 a component. Scales are where to begin and prove nothing, but results may depend on earlier calls in
-    the digits that the error bar leaves open; ``plan.forget()`` makes the plan like new.
+    the digits that the error bar leaves open; ``plan.forget()`` makes the plan like new. A policy as `step` chooses its
+    steps at the first x and keeps them, until x has another length or ``plan.forget()``; one that gives the derivative
+    itself (Ridders) works at each x anew.
 
     Examples
     --------
@@ -423,6 +446,11 @@ class Jacobian(_Plan):
             )
         if sparsity is None:
             return
+        if "chooser" in self._notes:
+            raise ArgumentError(
+                f"step={options['step']!r} looks at f along one column at a time, and sparse columns share them; "
+                "give numbers: step= takes the .step of a dense jacobian(f, x, step=..., full_output=True)"
+            )
         if self.name == "adaptive":
             raise ArgumentError(
                 "method='adaptive' moves one component at a time; for a sparse Jacobian use another method"

@@ -89,7 +89,7 @@ def test_policies_are_steps_for_derivative_and_gradient(policy):
         return math.exp(0.5 * x)
 
     result = fd.derivative(f, [0.5, 1.0], step=policy, full_output=True)
-    assert result.nfev <= len(calls) + 4
+    assert result.nfev == len(calls)
     assert result.value == pytest.approx(0.5 * np.exp([0.25, 0.5]), rel=1e-6)
     assert fd.derivative(f, 1.0, step=policy) == pytest.approx(0.5 * math.exp(0.5), rel=1e-6)
 
@@ -119,8 +119,6 @@ def test_a_linear_function_has_no_best_step():
 def test_what_selectors_cannot_do_they_say():
     with pytest.raises(fd.NonFiniteError):
         selectors.DumontetVignes().find(lambda x: math.nan, 1.0)
-    with pytest.raises(fd.ArgumentError, match="bounds"):
-        fd.derivative(math.exp, 1.0, step=selectors.CurtisReid(), bounds=(0, 2))
     with pytest.raises(fd.ArgumentError, match="first derivatives"):
         fd.derivative(math.exp, 1.0, step=selectors.CurtisReid(), order=2)
     with pytest.raises(fd.ArgumentError, match="method"):
