@@ -27,9 +27,14 @@ def _target_cells(verdicts: list[Verdict]) -> tuple[str, str]:
         target = verdict.target
         required.append(target.text() + (f" of {target.base}" if target.base else ""))
         plain = target.kind == "ratio" and target.base is None
-        got = "" if plain or verdict.value is None else f" ({target.text(verdict.value)})"
+        got = "" if plain or verdict.value is None else f" ({_measured(verdict)})"
         met.append(words[verdict.met] + got)
     return "; ".join(required), "; ".join(met)
+
+
+def _measured(verdict: Verdict) -> str:
+    value, by_hand = verdict.target.text(verdict.value), verdict.by_hand
+    return value if by_hand is None else f"{value}, C by hand {verdict.target.text(by_hand)}"
 
 
 def _row(timing: Timing, verdicts: list[Verdict]) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def summary(outcomes: list[Outcome]) -> list[tuple[str, str, str, str, str]]:
     for outcome in outcomes:
         for verdict in outcome.verdicts():
             target = verdict.target
-            value = "not available" if verdict.value is None else target.text(verdict.value)
+            value = "not available" if verdict.value is None else _measured(verdict)
             required = target.text() + (f" of {target.base}" if target.base else "")
             met = {True: "yes", False: "NO", None: "-"}[verdict.met]
             table.append((outcome.case.name, target.contender, value, required, met))
@@ -124,6 +129,7 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
                 "limit": v.target.limit,
                 "base": v.target.base,
                 "value": v.value,
+                "by_hand": v.by_hand,
                 "met": v.met,
             }
             for v in outcome.verdicts()

@@ -89,6 +89,7 @@ class Target:
     limit: float
     kind: Literal["ratio", "speedup", "seconds", "overhead", "count"] = "ratio"
     base: str | None = None
+    by_hand: tuple[str, str] | None = None  # of a speedup: C on as many threads, and on one; what the machine gave
 
     def text(self, value: float | None = None) -> str:
         """Put the requirement in words, or a measured value in its unit."""
@@ -152,6 +153,7 @@ class Verdict:
 
     target: Target
     value: float | None
+    by_hand: float | None = None  # the same for the target's `by_hand`
 
     @property
     def met(self) -> bool | None:
@@ -173,7 +175,8 @@ class Outcome:
     def verdicts(self) -> Iterator[Verdict]:
         """One per target."""
         for target in self.case.targets:
-            yield Verdict(target, self._value(target))
+            by_hand = target.by_hand and Target(target.by_hand[0], target.limit, target.kind, target.by_hand[1])
+            yield Verdict(target, self._value(target), self._value(by_hand) if by_hand else None)
 
     def _value(self, target: Target) -> float | None:
         timing = self.timings.get(target.contender)
