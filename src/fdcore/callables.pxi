@@ -38,6 +38,9 @@ cdef class Native:
     cdef readonly size_t address
     cdef public bint probed
 
+    def __reduce__(self):
+        raise TypeError("a native callback is an address of this process: it can be neither pickled nor copied")
+
     def __init__(self, address, kind, *, user_data=0, owner=None, n=-1, m=-1, reentrant=True, batched=False,
                  update=0):
         cdef int number = _kind_numbers.get(kind, FDC_KIND_COUNT)

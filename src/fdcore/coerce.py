@@ -54,6 +54,8 @@ def values_of(result: Any, count: int, m: int, is_complex: bool, is_real: bool =
     """
     if result is None:
         raise ArgumentTypeError("f returned None; does it lack a return statement?")
+    if np.ma.is_masked(result):
+        raise ArgumentTypeError("f returned masked values, which are no numbers; return NaN where f has no value")
     try:
         array = np.asarray(result)
     except ValueError as error:

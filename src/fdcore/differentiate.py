@@ -454,7 +454,8 @@ def _flat(x: Any) -> tuple[Array, Tree | None]:
         return x, None
     if isinstance(x, (list, tuple)) and not x:
         return np.empty(0), None
-    return flatten(x)
+    vector, tree = flatten(x)
+    return (vector, None) if tree.is_array and tree.leaves[0].shape == vector.shape else (vector, tree)
 
 
 _SHAPED = ("value", "error", "step", "status", "findings")

@@ -120,7 +120,10 @@ class _Plan(Engine):
             target, name, number, order, self._jac, mode, mapper, threads, 0.0, name == "complex", given,
             given is not None and "lower" in given, callbacks.probe,
         )  # fmt: skip
-        self.memo = {"options": options, "mapper": mapper, "mode": mode, "workers": workers, "noise": noise}
+        self.memo = {
+            "options": options, "mapper": mapper, "mode": mode, "workers": workers, "noise": noise,
+            "made": {**options, "args": args, "kwargs": kwargs}, "f": f,
+        }  # fmt: skip
         if policy is not None:
             self.memo["chooser"] = chooser = Chooser(self, policy)
             if policy.gives_value:
@@ -182,6 +185,10 @@ class _Plan(Engine):
         if self.memo is None:
             self.memo = {}
         return self.memo
+
+    def __reduce__(self) -> Any:
+        """A copy, or what is pickled, is a new plan made in the same way; it has learnt nothing yet."""
+        return _made_again, (type(self), self._notes["f"], self._notes["made"])
 
     # ---- siblings, and values at points of one's own choosing
 
@@ -440,6 +447,7 @@ class Jacobian(_Plan):
         **options: Any,
     ) -> None:
         super().__init__(f, **options)
+        self._notes["made"] |= {"sparsity": sparsity, "symmetric": symmetric, "order": order, "vjp": vjp}
         if vjp is not None and (sparsity is None or symmetric):
             raise ArgumentError(
                 "vjp shows dense rows of a sparse Jacobian: it needs sparsity; a symmetric one does without"
@@ -482,6 +490,10 @@ class Jacobian(_Plan):
     ) -> tuple[Groups, int]:
         pattern, nfev = detect(lambda point: self.base(point, args), x, bounds=bounds)
         return groups(pattern), nfev
+
+
+def _made_again(kind: type[_Plan], f: Any, options: dict[str, Any]) -> _Plan:
+    return kind(f, **options)
 
 
 class _Bound:

@@ -75,6 +75,10 @@ class Hessian(_Plan):
             mapper, workers = getattr(workers, "map", workers), None
         self._map: Callable[..., Any] | None = mapper
         super().__init__(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
+        self._notes["made"] = {
+            "accuracy": accuracy, "step": step, "rel_step": rel_step, "abs_step": abs_step, "args": args,
+            "kwargs": kwargs, "workers": workers if mapper is None else mapper,
+        }  # fmt: skip
         if mapper is not None and self.native is not None:
             raise ArgumentError("workers must be an int for a native callable, which runs on fdcore's threads")
         self._use_stencils(_STEPS[accuracy])

@@ -226,3 +226,16 @@ def test_errors_name_the_entries_of_a_tree():
     with pytest.raises(KeyError) as caught:
         fd.gradient(f, {"W": np.ones((2, 2)), "b": np.array([3.0, 4.0])})
     assert caught.value.__notes__[-1] == "of x as one vector, x[5] is b[1]"
+
+
+def test_vectorized_takes_a_list_for_x() -> None:
+    assert fd.gradient(lambda z: (z**2).sum(axis=1), [1.0, 2.0], vectorized=True) == pytest.approx([2.0, 4.0])
+    with pytest.raises(fd.ArgumentError, match="vectorized needs x to be a vector"):
+        fd.gradient(lambda z: z.sum(), [[1.0], [2.0, 3.0]], vectorized=True)
+
+
+def test_masked_values_are_no_numbers() -> None:
+    for masked in (np.ma.masked, np.ma.array([1.0], mask=[True])):
+        with pytest.raises(fd.ArgumentTypeError, match="masked"):
+            fd.gradient(lambda x, masked=masked: masked, [1.0])
+    assert fd.gradient(lambda x: np.ma.array(x[0] * 3.0), [1.0]) == pytest.approx([3.0])
