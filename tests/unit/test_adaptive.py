@@ -112,12 +112,16 @@ def test_a_kink_in_noise_is_found(size, x):
         assert abs(result.value) <= 0.1
 
 
-def test_more_noise_than_kink_gives_no_absurd_value():
-    rng = np.random.default_rng(2)
-    for x in [0.0] * 20 + [1.0] * 20:
-        result = fd.derivative(lambda t, x=x: abs(t - x) + 1e-3 * rng.normal(), x, method="adaptive", full_output=True)
-        assert abs(result.value) <= 1e3
-        assert result.error >= 0.3
+@pytest.mark.parametrize("x", [0.0, 0.3, 5.0])
+@pytest.mark.parametrize("size", [1e-5, 1e-3])
+def test_more_noise_than_kink_gives_no_absurd_value(size, x):
+    for seed in range(400):  # values of 1e8 came out of one in a hundred, and an exception
+        rng = np.random.default_rng(seed)
+        result = fd.derivative(
+            lambda t, r=rng: abs(t - x) + size * r.standard_normal(), x, method="adaptive", full_output=True
+        )
+        assert abs(result.value) <= 3.0, seed
+        assert result.error >= 0.05, seed
 
 
 @pytest.mark.parametrize("size", [1e-10, 1e-8, 1e-6, 1e-4])

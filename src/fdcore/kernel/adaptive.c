@@ -280,7 +280,7 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
     for (ptrdiff_t i = 0; i < m; i++) {
         tracks[i].familiar = options->scale != NULL && options->scale[i] > 0.0 && options->noise == 0.0;
         tracks[i].next = max2(tracks[i].familiar ? fdc_power_of_two(options->scale[i]) : start, set.smallest);
-        tracks[i].bar = INFINITY;
+        tracks[i].bar = tracks[i].crude_bar = INFINITY;
         tracks[i].sigma = (options->noises != NULL ? options->noises[i] : options->noise) / 3.0;
         if (!isfinite(centre[i])) tracks[i].flags |= FDC_FOUND_NO_CENTRE;
     }
@@ -332,6 +332,10 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
                 v.slopes[0] = -v.slopes[0];
                 v.slopes[1] = -v.slopes[1];
             }
+            if ((v.what == ROUGH || v.what == SCATTER) && v.range / length < s->crude_bar) {
+                s->crude_value = (y[6] - y[0]) / ((side < 0 ? -6.0 : 6.0) * length);
+                s->crude_bar = v.range / length;
+            }
             if (asked) {
                 s->levels++;
                 if (s->mode == MICRO)
@@ -352,6 +356,16 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
             const double apart = fabs(s->value - s->micro_value);
             if (apart > s->bar && s->high < 128.0 * s->low) s->value = s->micro_value;
             s->bar += apart;
+        }
+        /* A slope that would move f farther than some window saw it move, and with a bar that says as much: the chord over
+         * that window is the better answer, with a bar for both. */
+        const int singular = (s->flags & (FDC_FOUND_KINK | FDC_FOUND_JUMP)) != 0;
+        const int absurd = !isfinite(s->value) ||
+                           (!singular && fabs(s->value) > s->crude_bar && !(s->bar <= 0.5 * fabs(s->value)));
+        if (absurd && s->h > 0.0 && s->crude_bar < INFINITY) {
+            s->bar = isfinite(s->value) ? s->bar + fabs(s->value - s->crude_value) : INFINITY;
+            s->value = s->crude_value;
+            s->flags |= FDC_FOUND_UNRESOLVED;
         }
         s->bar += s->doubt;
         if ((s->flags & FDC_FOUND_NOISY) &&

@@ -79,6 +79,7 @@ typedef struct track {
     double low, high;                                    /* between these scales it is examined */
     double micro_value, micro_bar;                       /* what a far smaller scale says, if it says anything */
     double steep, size;                                  /* largest slope and largest |f| seen in any window */
+    double crude_value, crude_bar; /* the chord over the window in which f moves least for its width, and by how much */
     int side;                                            /* 0: both, +1: above only, -1: below only */
     int blocked;                                         /* side on which f was not finite: -1, +1, 0 */
     int familiar; /* it began with a scale known from a point nearby */
