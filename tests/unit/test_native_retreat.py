@@ -1,4 +1,4 @@
-"""Native callbacks near the edge of their domain, at bounds, and where they fail: what happens and what is said of it."""
+"""Native callbacks near the edge of their domain, at bounds, and where they fail."""
 
 from __future__ import annotations
 
