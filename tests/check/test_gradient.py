@@ -550,3 +550,53 @@ def test_a_correct_gradient_at_the_edge_of_a_domain_is_not_called_wrong():
     assert check.verdict == "agrees"
     assert planted.verdict == "wrong"
     assert len(planted.wrong) == 3
+
+
+@pytest.mark.parametrize("mode", ["elementwise", "projected"])
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_that_one_rounding_of_the_point_does_not_move_is_not_called_wrong(mode, seed):
+    x = np.random.default_rng(seed).uniform(0.5, 1.0, 12)
+    large = np.float32(512.0)
+
+    def gradient(x, factor=1.0):
+        return np.float32(factor) * ((large + x.astype(np.float32)) - large)  # steps of 6e-5
+
+    assert check_gradient(lambda x: 0.5 * np.dot(x, x), gradient, x, mode=mode).verdict != "wrong"
+    planted = check_gradient(lambda x: 0.5 * np.dot(x, x), lambda x: gradient(x, 1.02), x, mode=mode)
+    assert planted.verdict == "wrong"
+
+
+SQUARE = 40
+
+
+@pytest.mark.parametrize(
+    ("fault", "label"),
+    [
+        (lambda g: g * np.where(np.arange(SQUARE) == 39, -1.0, 1.0), "single-column"),
+        (lambda g: g * np.where(np.arange(SQUARE) == 7, 1.01, 1.0)[:, None], "single-row"),
+        (lambda g: g + 0.5 * np.diag(np.diag(g)), "diagonal"),
+        (np.tril, "triangle"),
+        (lambda g: np.diag(np.diag(g)), "off-diagonal"),
+        (lambda g: np.broadcast_to(g.mean(0), g.shape), "wrong-axis"),
+    ],
+)
+def test_shapes_of_wrong_entries_along_directions(fault, label):
+    rng = np.random.default_rng(3)
+    right = rng.normal(size=(SQUARE, SQUARE))
+    x = rng.normal(size=(SQUARE, SQUARE))
+    check = check_gradient(
+        lambda x: 0.5 * float(np.sum((x - right) ** 2)), lambda x: fault(x - right), x, mode="projected"
+    )
+    assert check.verdict == "wrong"
+    assert check.nfev <= 600
+    assert check.wrong
+    assert [d.label for d in check.diagnoses] == [label]
+
+
+def test_an_axis_too_many_in_single_precision_is_named():
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=7).astype(np.float32)
+    check = check_gradient(
+        lambda w: np.sum((X @ w - y) ** 2), lambda w: (2.0 * (X @ w - y)[:, None] * X).astype(np.float32), np.ones(5)
+    )
+    assert [d.label for d in check.diagnoses] == ["not-reduced"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fdcore.check.block import Block
 from fdcore.check.diagnose import diagnose, known_sizes
 from fdcore.check.evaluate import Gradient, Objective
 from fdcore.check.judge import LIMIT, REASONS, ZERO, Scales, judge_entry, rms
@@ -15,7 +16,6 @@ from fdcore.check.preflight import Findings
 from fdcore.check.projected import SMALLEST, Probe, Projector, Search
 from fdcore.check.relative import relative_error
 from fdcore.check.slope import Slope
-from fdcore.check.suspects import Block
 from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Diagnosis, Entry, GradientCheck, Parameter, Verdict
 from fdcore.tree import Leaf, Tree
 
@@ -214,6 +214,7 @@ def _blocks(
                 {name: part for name, part in parts.items() if name != leaf.name and part.size == leaf.size},
                 comparison.settled(leaf),
                 leaf.paired,
+                rounding,
             )
         )
     return blocks

@@ -41,8 +41,9 @@ from typing import Any
 
 import numpy as np
 
+from fdcore.check.block import Block, Claim
 from fdcore.check.places import place, single_precision
-from fdcore.check.suspects import SUSPECTS, Block, Claim, complex_factor, describe_factor, factor_of
+from fdcore.check.suspects import SUSPECTS, complex_factor, describe_factor, factor_of, snapped
 from fdcore.check.verdict import Diagnosis
 from fdcore.tree import Problem, Tree
 
@@ -118,7 +119,8 @@ def _common_factor(blocks: list[Block]) -> Claim | None:
     factor, doubt = factor_of(blocks)
     if not math.isfinite(factor) or factor == 0.0:
         return None
-    if any(not b.explains(b.analytic / factor, 1e-12 + doubt / abs(factor)) for b in blocks):
+    factor, doubt = snapped(factor, doubt, blocks)
+    if any(not b.explains(b.analytic / factor, 1e-12 + doubt / abs(factor), None, 1.0 / abs(factor)) for b in blocks):
         return None
     sizes: dict[int, str] = {}
     for block in blocks:

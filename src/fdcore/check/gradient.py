@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from fdcore.check.collate import Comparison, collate
 from fdcore.check.elementwise import Prober
-from fdcore.check.evaluate import Gradient, Objective
+from fdcore.check.evaluate import DOUBLE, Gradient, Objective
 from fdcore.check.judge import Scales
 from fdcore.check.preflight import Findings, aftermath, preflight
-from fdcore.check.projected import Projector, Search
+from fdcore.check.projected import Probe, Projector, Search
+from fdcore.check.rounding import Rounding
 from fdcore.check.slope import COST
-from fdcore.check.verdict import CANNOT_TELL, GradientCheck, worst
+from fdcore.check.verdict import CANNOT_TELL, WRONG, GradientCheck, worst
 from fdcore.errors import ArgumentError
 from fdcore.progress import showing
 from fdcore.tree import Tree, flatten
@@ -109,7 +110,8 @@ def check_gradient(
     -----
     Elementwise, about ``8 n`` evaluations of f, more where f is not smooth. Projected, 20 to 40 where the gradient is
     right, whatever n is, and about ``8 log2(n)`` more for each wrong entry; memory for four vectors beside those that
-    the two functions make. The gradient is called five times.
+    the two functions make. The gradient is called five times, eleven
+    where it is in single precision and wrong, or wrong by so little that it may be rounding.
 
     Both functions agree when they are wrong in the same way: a check finds no error in f.
 
@@ -177,9 +179,11 @@ def check_gradient(
             else:
                 projector = Projector(prober, found.analytic, found.rounding, chosen, seed, rtol)
                 with np.errstate(all="ignore"):
-                    _directions(projector, budget or PROJECTED, comparison)
+                    _directions(projector, budget or PROJECTED, comparison, gradient)
             aftermath(objective, gradient, vector, found)
         check = collate(tree, vector, objective, gradient, found, comparison, seed)
+        if mode == "elementwise" and _by_a_hair(check, found.rounding) and found.rounding.roam(gradient, vector):
+            check = collate(tree, vector, objective, gradient, found, comparison, seed)
         if comparison.search is not None and _look_closer(tree, comparison, comparison.search, check):
             check = collate(tree, vector, objective, gradient, found, comparison, seed)
     return check
@@ -268,8 +272,30 @@ def _look_closer(tree: Tree, comparison: Comparison, search: Search, check: Grad
     return more
 
 
-def _directions(projector: Projector, budget: int, comparison: Comparison) -> None:
+HAIR = 1e-3  # relative differences that may be the rounding of an unlucky gradient
+
+
+def _by_a_hair(check: GradientCheck, rounding: Rounding) -> bool:
+    """Whether something wrong may be rounding, or so imprecise that rounding hides what it is."""
+    if check.verdict != WRONG or not check.wrong:
+        return False
+    tops: dict[str, float] = {}
+    for entry in check.wrong:
+        tops[entry.parameter] = max(tops.get(entry.parameter, 0.0), abs(entry.numeric))
+    small = any(abs(e.analytic - e.numeric) <= HAIR * tops[e.parameter] for e in check.wrong)
+    return small or max(rounding.units) > DOUBLE
+
+
+def _directions(projector: Projector, budget: int, comparison: Comparison, gradient: Gradient) -> None:
     """Everything along two directions; what fails is taken apart, and what was hardly seen measured by itself."""
+
+    def measure(number: int, start: int, stop: int) -> Probe:
+        probe = projector.measure(number, start, stop)
+        if not probe.wrong or abs(probe.analytic - probe.numeric) > HAIR * probe.typical:
+            return probe
+        roamed = projector.rounding.roam(gradient, projector.prober.x)
+        return projector.measure(number, start, stop, probe.step) if roamed else probe
+
     size = projector.tree.size
     search = Search(projector, budget, entries=comparison.slopes)
     comparison.search = search
@@ -277,7 +303,7 @@ def _directions(projector: Projector, budget: int, comparison: Comparison) -> No
         if search.left() < 2 * COST:
             comparison.left_over = True
             return
-        probe = projector.measure(number, 0, size)
+        probe = measure(number, 0, size)
         if probe.wrong:
             search.run(probe)
             break
@@ -287,7 +313,7 @@ def _directions(projector: Projector, budget: int, comparison: Comparison) -> No
             if search.left() < 6 * COST:
                 comparison.left_over = True
                 break
-            probe = projector.measure(2, leaf.start, leaf.stop)
+            probe = measure(2, leaf.start, leaf.stop)
             if probe.wrong:
                 search.run(probe)
             else:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fdcore.check.block import Block, Claim
 from fdcore.check.judge import LIMIT
-from fdcore.check.suspects import Block, Claim
 
 __all__ = ["place", "single_precision"]
 
@@ -24,7 +24,8 @@ def place(block: Block) -> Claim | None:
         return None
     how, same = _what(block)
     settled: list[Finder] = [_single, _lines, _diagonal, _triangle]
-    for find in [*(settled if block.settled else []), _threshold, _signs]:
+    unsettled: list[Finder] = [_same_along, _partly]
+    for find in [*(settled if block.settled else unsettled), _threshold, _signs]:
         claim = find(block, where)
         if claim is not None:
             if same is not None and claim.label not in ("threshold", "sign-entries"):
@@ -32,7 +33,8 @@ def place(block: Block) -> Claim | None:
                 claim.evidence["factor"] = same
             return claim
     if same is not None and where.size >= 3:
-        message = f"{where.size} of {_all(block)} are {how} the numeric ones, the others agree"
+        others = ", the others agree" if where.size < block.index.size else ""
+        message = f"{where.size} of {_all(block)} are {how} the numeric ones{others}"
         return Claim(
             "factor-entries", message, "a constant in one branch?", {"factor": same, "entries": int(where.size)}
         )
@@ -133,6 +135,82 @@ def _triangle(block: Block, where: NDArray[np.intp]) -> Claim | None:
         if not np.any(wrong & ~part) and np.all(wrong | ~part | negligible) and np.sum(wrong) >= 2:
             message = f"the {side} triangle is wrong ({where.size} entries), the rest agrees"
             return Claim("triangle", message, "is only one half of a symmetric matrix filled?", {"side": side})
+    return None
+
+
+def _same_along(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    """An array that is the same all along an axis where what was seen of the right one is not."""
+    a = block.analytic.reshape(block.shape)
+    if where.size < 3 or not a.any():
+        return None
+    spread = np.ptp(block.numeric)
+    for axis in range(len(block.shape)):
+        if (
+            block.shape[axis] < 3
+            or np.any(np.ptp(a, axis) > 1e-6 * np.abs(a).max())
+            or spread <= LIMIT * block.error.max()
+        ):
+            continue
+        rest = tuple(k for k in range(len(block.shape)) if k != axis)
+        if not rest or np.any(np.ptp(a, rest) > 1e-6 * np.abs(a).max()):
+            message = f"it is the same all along axis {axis}, which the numeric one is not"
+        else:
+            message = "it is the same everywhere, which the numeric one is not"
+        hint = "reduced over that axis instead of over the batch?"
+        return Claim("wrong-axis", message, hint, {"axis": [axis]}, None, 0.8)
+    return None
+
+
+def _partly(block: Block, where: NDArray[np.intp]) -> Claim | None:
+    """A row, a column, a diagonal or a triangle, of an array of which only some entries were looked at.
+
+    It has to be all of those inside that are wrong, and none outside, and too many for chance.
+    """
+    if len(block.shape) < 2 or where.size < 2 or block.paired:
+        return None
+    wrong = block.wrong
+    known = wrong | (np.abs(block.numeric) > 2 * LIMIT * block.error)
+    places = np.unravel_index(block.index, block.shape)
+    rest = "; the others that were looked at agree" if np.any(known & ~wrong) else ""
+
+    def fits(inside: NDArray[np.bool_], share: float) -> bool:
+        """Whether wrong entries are where `inside` is, which holds of this share of all entries."""
+        outside = int(np.sum(known & ~inside))
+        likely = math.log(share) * int(wrong.sum()) + math.log1p(-share) * outside
+        return bool(np.all(inside[wrong]) and np.all(wrong[inside & known]) and likely < -6.0)
+
+    for axis, at in enumerate(places):
+        row, size = int(at[np.argmax(wrong)]), block.shape[axis]
+        if size > 1 and fits(at == row, 1.0 / size):
+            label = "single-row" if axis == 0 else "single-column" if axis == len(places) - 1 else "single-slice"
+            what = {"single-row": "row", "single-column": "column"}.get(label, f"slice of axis {axis},")
+            message = f"{where.size} entries that were looked at are wrong, all in {what} {row}{rest}"
+            evidence: dict[str, Any] = {"axis": axis, "index": row, "entries": int(where.size)}
+            return Claim(label, message, f"look at index {row} of axis {axis}", evidence, None, 0.8)
+    if len(places) != 2:
+        return None
+    rows, columns = places
+    if block.shape[0] == block.shape[1]:
+        a = block.analytic.reshape(block.shape)
+        if (
+            where.size >= 3
+            and not np.any(rows[wrong] == columns[wrong])
+            and np.count_nonzero(a) == np.count_nonzero(np.diagonal(a)) > 1
+        ):
+            message = "it is zero everywhere but on the diagonal, which the numeric one is not"
+            return Claim("off-diagonal", message, "is it a diagonal where a matrix should be?", {}, None, 0.8)
+        half = 0.5 - 0.5 / block.shape[0]
+        for side, inside in (("upper", rows < columns), ("lower", rows > columns)):
+            if fits(inside, half):
+                message = f"{where.size} entries that were looked at are wrong, all in the {side} triangle{rest}"
+                hint = "is only one half of a symmetric matrix filled?"
+                return Claim("triangle", message, hint, {"side": side}, None, 0.8)
+        if fits(rows != columns, 1.0 - 1.0 / block.shape[0]):
+            message = f"all entries that were looked at are wrong but those of the diagonal ({where.size})"
+            return Claim("off-diagonal", message, "symmetric pairs counted once?", {}, None, 0.8)
+    if fits(rows == columns, 1.0 / max(block.shape)):
+        message = f"{where.size} entries that were looked at are wrong, all on the diagonal{rest}"
+        return Claim("diagonal", message, "is it counted twice, or left out?", {}, None, 0.8)
     return None
 
 

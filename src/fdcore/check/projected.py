@@ -8,7 +8,6 @@ half then is known by subtraction, and so on. Costs 8 evaluations a measurement 
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -219,6 +218,7 @@ class Search:
     dense: list[Probe] = field(default_factory=list)
     measured: list[Probe] = field(default_factory=list)
     most: int = 24
+    first: int = 4
 
     def left(self) -> int:
         """Evaluations that may still be spent."""
@@ -226,11 +226,14 @@ class Search:
 
     def run(self, root: Probe) -> None:
         """Take `root` apart until the budget, or the number of entries to find, is used up."""
-        queue: list[tuple[float, int, Probe]] = [(-root.z, root.start, root)]
+        queue = [root]
         found = 0
         self.measured.append(root)
         while queue:
-            _, _, probe = heapq.heappop(queue)
+            # Straight down to some entries: where many are wrong, the budget would not last for all ranges side by
+            # side. The clearest ranges afterwards.
+            probe = min(queue, key=(lambda p: (p.size, -p.z)) if found < self.first else (lambda p: (-p.z, p.start)))
+            queue.remove(probe)
             if found >= self.most or self.left() < 4 * COST:
                 self.wrong.append(probe)
                 continue
@@ -250,8 +253,7 @@ class Search:
             elif len(failing) == 2 and probe.size > 16 and probe.stop <= leaf.stop and self.sample(probe, 3) >= 2:
                 self.dense.append(probe)
                 continue
-            for half in failing:
-                heapq.heappush(queue, (-half.z, half.start, half))
+            queue.extend(failing)
 
     def look(self, j: int) -> bool:
         """Differentiate with respect to entry j; whether it is wrong."""

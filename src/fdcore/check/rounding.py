@@ -38,6 +38,7 @@ class Rounding:
         self.units: list[float] = []
         self.tops: list[float] = []
         self.levels = [0.0] * len(self.tree.leaves)
+        self.roamed = False
         self.seen: Vector | None = np.zeros(flat.size) if flat.size <= SMALL else None
         dtypes = gradient.tree.dtypes(raw)
         # Whole numbers do not move with the point, or jump: neither is rounding.
@@ -83,6 +84,42 @@ class Rounding:
             self.levels[k] = max(self.levels[k], factor * level)
         if self.seen is not None:
             np.maximum(self.seen, other, out=self.seen)
+
+    def roam(self, gradient: Gradient, x: Vector) -> bool:
+        """Move the point further, there and back, and see how far the gradient is from its own line; 6 evaluations.
+
+        One rounding of the point may vanish in the next sum (1 + exp(-20)), and all that is computed from that sum is
+        then wrong in the same way at every point `watch` tries. Of what moves along, second differences are left: less
+        than a rounding. The middle one of three counts, because one may have crossed a kink. Never more than 1e-4 of
+        the largest entry: beyond that, no one would call it rounding.
+
+        Returns
+        -------
+        bool
+            Whether that could be done: only once, and where arrays more do not matter.
+        """
+        if self.whole or gradient.given or self.roamed or self.seen is None:
+            return False
+        self.roamed = True
+        bends = []
+        for part, shrink in ((0, 2.0), (1, 3.0), (0, 4.0)):
+            bend = -2.0 * self.flat
+            for sign in (1.0, -1.0):
+                point = x.copy()
+                for leaf, unit in zip(self.tree.leaves, self.units, strict=True):
+                    move = sign * math.sqrt(unit) / shrink
+                    point[leaf.start : leaf.stop] *= 1.0 + move
+                    point[leaf.start + part : leaf.stop : 2] *= 1.0 - 1.5 * move
+                bend += gradient(point)
+            bends.append(np.nan_to_num(np.abs(bend), nan=0.0, posinf=0.0))
+        usual = np.median(bends, axis=0)
+        for k, leaf in enumerate(self.tree.leaves):
+            # Few entries may have a singularity close by, which is no rounding of the others.
+            bend = np.minimum(usual[leaf.start : leaf.stop], 1e-4 * self.tops[k])
+            if bend.size:
+                self.levels[k] = max(self.levels[k], 3.0 * float(np.median(bend)))
+                np.maximum(self.seen[leaf.start : leaf.stop], bend, out=self.seen[leaf.start : leaf.stop])
+        return True
 
 
 def _single(part: Vector) -> bool:

@@ -12,106 +12,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fdcore.check.block import Block, Claim
+from fdcore.check.evaluate import precision
 from fdcore.check.judge import LIMIT
 
-__all__ = ["SUSPECTS", "Block", "Claim", "complex_factor", "describe_factor", "factor_of"]
+__all__ = ["SUSPECTS", "complex_factor", "describe_factor", "factor_of", "snapped"]
 
 Vector = NDArray[np.float64]
-
-
-@dataclass
-class Block:
-    """One array of the gradient and all that was measured of it.
-
-    Attributes
-    ----------
-    name, shape
-        Of the array.
-    x, analytic : (size,) array
-        Parameter and analytic gradient.
-    index : (k,) array of int
-        Entries whose derivative is known, with `numeric` and `error` of the same length.
-    along : list of (direction, derivative, error)
-        Derivatives along directions in this array, as (size,) arrays.
-    sizes : mapping
-        Numbers that a forgotten or doubled mean would multiply by, and what they are the size of.
-    value : array or None
-        What the gradient has in place of an array of the right shape.
-    others : mapping
-        Analytic gradients of the other arrays.
-    rest : bool
-        All entries that are not in `index` are known to agree.
-    paired : bool
-        The last axis holds real and imaginary parts.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    x: Vector
-    analytic: Vector
-    index: NDArray[np.intp]
-    numeric: Vector
-    error: Vector
-    along: list[tuple[Vector, float, float]] = field(default_factory=list)
-    sizes: Mapping[int, str] = field(default_factory=dict)
-    value: NDArray[Any] | None = None
-    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    rest: bool = False
-    paired: bool = False
-
-    def __post_init__(self) -> None:
-        self.a = self.analytic[self.index]
-        with np.errstate(invalid="ignore"):
-            self.wrong = ~(np.abs(self.a - self.numeric) <= LIMIT * self.error)
-        # Directions say nothing new about an array all of whose entries are known.
-        self.data = min(int(self.wrong.sum()) + len(self.along), self.x.size)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every entry is known."""
-        return self.index.size == self.x.size
-
-    @property
-    def settled(self) -> bool:
-        """Whether it is known of every entry whether it is wrong."""
-        return self.complete or self.rest
-
-    def explains(self, fixed: Vector, doubt: float = 1e-12, of: Vector | None = None) -> bool:
-        """Whether `fixed` would have been the right gradient, itself known to `doubt` times itself (or times `of`)."""
-        if fixed.shape != self.x.shape:
-            return False
-        with np.errstate(invalid="ignore", over="ignore"):
-            slack = doubt * np.abs(fixed if of is None else of)
-            if not np.all(np.abs(fixed[self.index] - self.numeric) <= LIMIT * (self.error + slack[self.index])):
-                return False
-            for direction, numeric, error in self.along:
-                bar = error + float(np.linalg.norm(direction * slack))
-                if not abs(float(np.dot(direction, fixed)) - numeric) <= LIMIT * bar:
-                    return False
-        return True
-
-    def predicts(self, predicted: Vector, error: Vector) -> bool:
-        """Whether the analytic gradient is what a bug would make of the numeric one, at the entries known."""
-        with np.errstate(invalid="ignore"):
-            return bool(np.all(np.abs(self.a - predicted) <= LIMIT * (error + 1e-12 * np.abs(predicted))))
-
-
-@dataclass
-class Claim:
-    """A bug that explains a block; `key` is equal for blocks that have the very same bug."""
-
-    label: str
-    message: str
-    suggestion: str
-    evidence: dict[str, Any]
-    key: Any = None
-    confidence: float = 1.0
 
 
 Suspect = Callable[[Block], Claim | None]
@@ -155,6 +67,16 @@ def factor_of(blocks: Iterable[Block]) -> tuple[float, float]:
         top += float(np.dot(ratio, block.a[keep] / block.error[keep]))
         bottom += float(np.dot(ratio, ratio))
     return (top / bottom, 1.0 / math.sqrt(bottom)) if bottom > 0 else (math.nan, math.inf)
+
+
+def snapped(factor: float, doubt: float, blocks: Iterable[Block]) -> tuple[float, float]:
+    """A factor as good that has a name: the rounding of a whole gradient may have one sign and shift all alike."""
+    for value in (1.0, *_NAMED):
+        exact = math.copysign(value, factor)
+        near = exact != 1.0 and LIMIT * doubt < abs(exact - factor) <= 1e-3 * value
+        if near and all(b.explains(b.analytic / exact, 1e-12, None, 1.0 / value) for b in blocks):
+            return exact, max(doubt, abs(exact - factor) / LIMIT)
+    return factor, doubt
 
 
 def describe_factor(factor: float, doubt: float, sizes: Mapping[int, str], data: int) -> Claim | None:
@@ -233,6 +155,7 @@ def shape_of_another(block: Block) -> Claim | None:
     """An array of the wrong shape that would be right transposed, reshaped or summed."""
     if block.value is None:
         return None
+    unit = precision(block.value)
     value = np.asarray(block.value, dtype=float)
     last = 1 if block.paired else 0  # an axis that is not the user's
     own = value.ndim - last
@@ -246,8 +169,12 @@ def shape_of_another(block: Block) -> Claim | None:
         return Claim("transpose", f"it has shape {shape} and is right reshaped to {right}", "reshape it", {})
     for count in range(1, own + 1):
         for axis in itertools.combinations(range(own), count):
-            for how, reduced in (("summed", value.sum(axis)), ("averaged", value.mean(axis))):
-                if reduced.size == block.x.size and block.explains(reduced.ravel()):
+            sums = np.abs(value).sum(axis)  # what was rounded, before it cancelled
+            for how, reduced, of in (
+                ("summed", value.sum(axis), sums),
+                ("averaged", value.mean(axis), np.abs(value).mean(axis)),
+            ):
+                if reduced.size == block.x.size and block.explains(reduced.ravel(), 2.0 * unit, of.ravel()):
                     named = axis[0] if count == 1 else axis
                     message = f"it has shape {shape} and is right when {how} over axis {named}"
                     hint = "sum over what was broadcast"
@@ -267,7 +194,8 @@ def constant_factor(block: Block) -> Claim | None:
     factor, doubt = factor_of([block])
     if not math.isfinite(factor) or factor == 0.0:
         return None
-    if block.explains(block.analytic / factor, 1e-12 + doubt / abs(factor)):
+    factor, doubt = snapped(factor, doubt, [block])
+    if block.explains(block.analytic / factor, 1e-12 + doubt / abs(factor), None, 1.0 / abs(factor)):
         return complex_factor(describe_factor(factor, doubt, block.sizes, block.data), [block])
     return None
 
