@@ -85,7 +85,7 @@ def diagnose(
     common = _common_factor(blocks)
     if common is not None:
         where = (
-            "" if not right or len(blocks) == 1 else f" in {_list([b.name for b in blocks])}, the other arrays agree"
+            "" if not right or len(blocks) == 1 else f", in {_list([b.name for b in blocks])}, the other arrays agree"
         )
         name = blocks[0].name if len(blocks) == 1 else ""
         return [*found, _diagnosis(common, name, where)], every
@@ -104,7 +104,7 @@ def diagnose(
         else:
             group[1].append(block.name)
     for claim, names in groups:
-        where = f" in {_list(names)}" + (", the other arrays agree" if right and len(groups) == 1 else "")
+        where = f", in {_list(names)}" + (", the other arrays agree" if right and len(groups) == 1 else "")
         found.append(_diagnosis(claim, names[0] if len(names) == 1 else "", where))
     explained = frozenset(block.name for block, formula in claims if formula is not None)
     return sorted(found, key=lambda d: -d.confidence), every if narrow is not None else explained

@@ -146,7 +146,10 @@ def nothing_there(block: Block) -> Claim | None:
     if block.value is None and bad.any() and not np.any(block.wrong & ~bad):
         count = int((~np.isfinite(block.analytic)).sum())
         return Claim(
-            "non-finite", f"{count} entries are NaN or infinite, all others agree", "0/0 or log 0?", {"count": count}
+            "non-finite",
+            f"{count} {'entry is' if count == 1 else 'entries are'} NaN or infinite, all others agree",
+            "0/0 or log 0?",
+            {"count": count},
         )
     return None
 
