@@ -554,9 +554,7 @@ cdef class Engine:
         cdef fdc_options each, o = self.options
         cdef fdc_info info
         cdef ptrdiff_t i, count = len(points), nfev = 0
-        cdef double *x = _data(points)
-        cdef double *result = _data(out)
-        cdef double *steps = NULL if step is None else _data(step)
+        cdef double *x = _data(points), *result = _data(out), *steps = NULL if step is None else _data(step)
         cdef uint8_t *components = NULL if component is None else <uint8_t *>_data(component)
         first = None
         f = bind(self.f, args) if args else self.f
@@ -572,13 +570,10 @@ cdef class Engine:
         for i in range(count):
             memset(&info, 0, sizeof(info))
             p.scheme = self.problem.scheme
-            p.n = p.m = 1
-            p.x = x + i
-            p.jac = result + i
-            p.col_stride = 1
+            p.n = p.m = p.col_stride = 1
+            p.x, p.jac = x + i, result + i
             each = o
-            each.precision = self.options.precision
-            each.step_scale = scale
+            each.precision, each.step_scale = self.options.precision, scale
             each.rel_step = NULL if o.rel_step == NULL else o.rel_step + i
             each.abs_step = NULL if o.abs_step == NULL else o.abs_step + i
             each.lower = NULL if o.lower == NULL else o.lower + i
