@@ -147,9 +147,26 @@ def test_no_point_leaves_the_bounds(policy, room):
     assert (points <= upper).all()
     assert result.nfev == len(points)
     assert np.max(np.abs(result.value - exact(X))) <= 1e-6 * np.max(np.abs(exact(X)))
+    g = Counted(lambda x: float(vector(x)[0] + x[2] ** 2))
+    fd.gradient(g, X, step=policy, bounds=(lower, upper))
+    assert (np.array(g.points) >= lower).all()
+    assert (np.array(g.points) <= upper).all()
     t = Counted(math.exp)
     assert fd.derivative(t, 1.0, step=policy, bounds=(0.5, 1.5)) == pytest.approx(math.e, rel=1e-6)
     assert 0.5 <= min(t.points) <= max(t.points) <= 1.5
+
+
+@pytest.mark.parametrize("policy", SEARCHING, ids=name_of)
+def test_gradients_choose_as_find_does_within_the_bounds(policy):
+    def f(x):
+        return float(np.exp(x[0] / 1e6) + 1e-6 * x[1] ** 3)  # wants steps longer than the bounds allow
+
+    x, box = np.array([1.0, 2.0]), (np.array([0.9, 1.9]), np.array([1.1, 2.1]))
+    result = fd.gradient(f, x, step=policy, bounds=box, full_output=True)
+    for j in range(2):
+        along = lambda t, j=j: f(np.where(np.arange(2) == j, t, x))  # noqa: E731
+        expected = policy.find(along, float(x[j]), (float(box[0][j]), float(box[1][j])))
+        assert result.step[j] == pytest.approx(expected.step, rel=1e-6)
 
 
 @pytest.mark.parametrize("policy", SEARCHING, ids=name_of)
@@ -264,6 +281,10 @@ def test_given_noise_is_that_of_each_value_whatever_their_number():
     policy = selectors.ShiXieXuanNocedal(noise=5e-7)
     for m in (1, 3):
         assert 2e-4 < fd.jacobian(noisy(m), [1.0], step=policy, full_output=True).step[0] < 6e-3
+        large = fd.jacobian(
+            lambda x, m=m: 1e6 * noisy(m)(x), [1.0], step=selectors.ShiXieXuanNocedal(noise=0.5), full_output=True
+        )
+        assert 2e-4 < large.step[0] < 6e-3
 
 
 def test_ridders_gives_each_entry_its_own_extrapolation():

@@ -238,3 +238,41 @@ def test_what_no_search_finds_is_named():
     ends = selectors.CurtisReid().find(lambda x: 1.0 + 1e-12 * x * x, 1.0, (0.99, 1.01))
     assert ends.outcome == "end of the room"
     assert 0.009 < ends.step <= 0.0100001
+
+
+def test_gill_et_al_take_the_interval_before_where_the_next_one_is_too_short():
+    first = 20 * math.sqrt(EPS / 2)  # the first interval at x = 0 where f(0) = 1
+    choice = selectors.GillMurraySaundersWright().find(lambda x: 1.0 + max(abs(x) - first / 2, 0.0), 0.0)
+    assert choice.step == pytest.approx(2 * math.sqrt(EPS * first), rel=1e-6)  # f'' is 1 / first there
+    assert choice.nfev == 1 + 2 * 2 + 1
+
+
+@pytest.mark.parametrize("room", [1e-2, 1.0])
+@pytest.mark.parametrize("f", [lambda x: 1.0 + 1e-12 * x**3, lambda x: 3.0 + x, math.exp], ids=["flat", "line", "exp"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        selectors.GillMurraySaundersWright(),
+        selectors.ShiXieXuanNocedal(),
+        selectors.ShiXieXuanNocedal(method="central"),
+        selectors.DumontetVignes(),
+        selectors.SteplemanWinarsky(),
+        selectors.SteplemanWinarsky(start=5.0),
+        selectors.CurtisReid(),
+        selectors.Ridders(),
+        selectors.Ridders(start=5.0),
+    ],
+    ids=lambda policy: f"{type(policy).__name__} {policy.method}",
+)
+def test_searches_stay_within_bounds_by_themselves(policy, f, room):
+    seen = []
+
+    def watched(x):
+        seen.append(x)
+        return f(x)
+
+    choice = policy.find(watched, 1.0, (1.0 - room, 1.0 + room))
+    assert 1.0 - room <= min(seen)
+    assert max(seen) <= 1.0 + room
+    assert 0 < choice.step <= room * (1 + 1e-9)
+    assert choice.nfev == len(seen)
