@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fdcore import callbacks
 from fdcore.coerce import as_vector, where_note
-from fdcore.errors import ArgumentError, BoundsError, FdcoreError, NonFiniteError
+from fdcore.errors import ArgumentError, BoundsError, ComplexValuesError, FdcoreError, NonFiniteError, ShapeError
 from fdcore.results import Finding, Result, Status
 from fdcore.rules import stencil_rule
 from fdcore.selectors import Choice, ShiXieXuanNocedal, StepPolicy
@@ -54,6 +54,8 @@ class Chooser:
         if self.size == x.size:
             return 0, f0
         line = _Lines(self.plan, x, args, f0)
+        if self.policy.searches:
+            line.centre()  # what is the matter with f is told better at x itself
         steps = np.array([_of_column(j, partial(self._choose, line, j)).step for j in range(x.size)])
         self.plan.use_steps(steps)
         self.size = x.size
@@ -69,6 +71,8 @@ class Chooser:
         if not self.plan.is_jacobian:
             return _for_precision(policy, self.plan, line, 1.0).find(partial(line.value, 0, j), at, (lower, upper))
         f0 = line.centre()
+        if not f0.size:
+            return Choice(policy.rule_step(at), 0, policy.method)
         weight = _weights(f0, line.moved(j))
         if not weight.size:
             return Choice(policy.rule_step(at), 0, policy.method)
@@ -84,7 +88,7 @@ class Chooser:
         """The same with the policy's own estimates of its errors."""
         plan = self.plan
         line = _Lines(plan, x, args, None if f0 is None else np.array(f0, dtype=np.float64, ndmin=1))
-        m = line.centre().size if plan.is_jacobian else 1
+        m = line.centre().size
         value, error, steps = np.empty((m, x.size)), np.empty((m, x.size)), np.empty(x.size)
         for j in range(x.size):
             box = (float(line.lower[j]), float(line.upper[j]))
@@ -119,7 +123,7 @@ class _Lines:
     def __init__(self, plan: Any, x: Array, args: tuple[Any, ...], f0: Array | None) -> None:
         self.plan, self.x, self.args, self.f0 = plan, x, args, f0
         self.lower, self.upper = plan.box(x.size)
-        bad = np.flatnonzero(~((self.lower <= x) & (x <= self.upper)))
+        bad = np.flatnonzero((x < self.lower) | (x > self.upper))
         if bad.size:
             j = bad[0]
             raise BoundsError(f"x[{j}] = {x[j]!r} is outside its bounds, {self.lower[j]} to {self.upper[j]}")
@@ -148,7 +152,6 @@ class _Lines:
             self.column, self.seen = j, {}
         if t not in self.seen:
             if self.evaluate is None:
-                self.centre()  # what is the matter with f is told better at x itself
                 self.evaluate = self.plan.values(self.args)
             point = self.x.copy()
             point[j] = min(max(t, self.lower[j]), self.upper[j])
@@ -158,6 +161,8 @@ class _Lines:
                 if not isinstance(error, FdcoreError):
                     error.add_note(f"raised by f {where_note(j, t - self.x[j], 0)}")
                 raise
+            if self.seen[t].shape != self.centre().shape:
+                raise ShapeError(f"f0 has shape {self.centre().shape}; it must be f(x), {self.seen[t].shape}")
         return self.seen[t]
 
     def value(self, i: int, j: int, t: float) -> float:
@@ -230,8 +235,16 @@ def choose_each(policy: StepPolicy, f: Once, points: Array, bounds: Any) -> list
     """Choose a step at each of the points."""
     given = settings(bounds=bounds) or {}
     lower, upper = (np.broadcast_to(given.get(name, end), points.shape) for name, end in _ENDS)
-    # f may give an array of one number.
-    line = lambda t: float(np.asarray(f(t)).item())  # noqa: E731
+
+    def line(t: float) -> float:
+        value = np.asarray(f(t))  # a number, or an array of one
+        if value.dtype.kind == "c":
+            raise ComplexValuesError(
+                "f returned complex values, and a step selector looks at real ones; differentiate real and imaginary "
+                "parts apart, or give numbers"
+            )
+        return float(value.item())
+
     return [
         policy.find(line, float(x), (float(low), float(high)))
         for x, low, high in zip(points, lower, upper, strict=True)

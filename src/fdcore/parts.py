@@ -34,8 +34,11 @@ def whole_value(plan: Any, whole: Any, x: Any, args: tuple[Any, ...]) -> tuple[A
     return _joined(value, plan.is_jacobian), nfev
 
 
-def whole_result(plan: Any, result: Result) -> Result:
-    """Give the `Result` of the parts for the complex function: bars and findings are of the whole."""
+def whole_result(plan: Any, result: Result, spent: int = 1) -> Result:
+    """Give the `Result` of the parts for the complex function: bars and findings are of the whole.
+
+    `spent` evaluations went before, which told that f has complex values.
+    """
     m = len(result.value) // 2
     error = np.hypot(result.error[:m], result.error[m:])
     found = None if result.findings is None else result.findings[:m] | result.findings[m:]
@@ -44,7 +47,7 @@ def whole_result(plan: Any, result: Result) -> Result:
         error, found = error[0], None if found is None else found[0]
         status = status if status.ndim == 1 else status[0]
     value = _joined(result.value, plan.is_jacobian)
-    return replace(result, value=value, error=error, findings=found, status=status, nfev=result.nfev + 1)
+    return replace(result, value=value, error=error, findings=found, status=status, nfev=result.nfev + spent)
 
 
 def _joined(value: Array, many: bool) -> Any:

@@ -331,7 +331,7 @@ class _Plan(Engine):
             )
         memo["whole"] = whole = Jacobian(Parts(self.f, self.vectorized), **memo["options"])
         self.instead = lambda x, args, f0: whole_value(self, whole, x, args)
-        memo["full"] = lambda x, args, f0=None: whole_result(self, whole.full(x, *(args[0] if args else ())))
+        memo["full"] = lambda x, args, f0=None: whole_result(self, whole.full(x, *(args[0] if args else ())), 0)
 
     def sees_real(self, x: Any, args: tuple[Any, ...] = ()) -> bool:
         """Whether f is real at x, seen now for the first time: from now on it has no value where it is complex."""
@@ -516,15 +516,13 @@ def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | 
         try:
             return _into(memo["full"](x, args), out)
         except ComplexValuesError:
-            plan.use_complex(x)
-            return _into(plan._notes["full"](x, args), out)
+            return _into(_complex_full(plan, x, args), out)
     if out is not None:
         x = np.array(x)  # out may be x itself, and x is needed after it has been written
     try:
         f0 = plan.base(x, args)
     except ComplexValuesError:
-        plan.use_complex(x)
-        return _into(plan._notes["full"](x, args), out)
+        return _into(_complex_full(plan, x, args), out)
     if plan.name == "adaptive":
         error, steps = np.empty((x.size, f0.size)), np.empty(x.size)
         found = np.zeros((x.size, f0.size), dtype=np.uint8)
@@ -538,6 +536,13 @@ def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | 
         return other.evaluate(x, args=args, f0=f0, out=target, scale=scale, step=step, component=status)
 
     return bars.with_bars(plan, x, run, f0, 1, memo.get("order", 1), args, Jacobian)
+
+
+def _complex_full(plan: _Plan, x: Array, args: tuple[Any, ...]) -> Result:
+    """Start over after one evaluation, which told that f has complex values."""
+    plan.use_complex(x)
+    result: Result = plan._notes["full"](x, args)
+    return replace(result, nfev=result.nfev + 1)
 
 
 def _into(result: Result, out: Array | None) -> Result:

@@ -19,6 +19,7 @@ from fdcore.plan import Jacobian, _Plan
 from fdcore.progress import with_progress
 from fdcore.results import Result, Status
 from fdcore.rules import floats_of
+from fdcore.selectors import StepPolicy
 from fdcore.sparsity import Symmetric, detect_sparsity
 from fdcore.stencils import central
 from fdcore.steps import settings
@@ -69,6 +70,10 @@ class Hessian(_Plan):
     ) -> None:
         if accuracy not in _STEPS:
             raise ArgumentError(f"accuracy of a Hessian from values must be 2 or 4, not {accuracy!r}")
+        if isinstance(step, StepPolicy):
+            raise ArgumentError(
+                "step selectors are for first derivatives; give a Hessian from values a number, or its grad as well"
+            )
         self._accuracy = accuracy
         mapper = None
         if workers is not None and not isinstance(workers, int):

@@ -136,3 +136,17 @@ def test_python_powers_of_negative_numbers_are_outside_the_domain(options, sign)
     jac = fd.jacobian(lambda z: [f(z[0]), z[1]], [sign * x, 1.0], **options)
     assert jac.dtype == np.float64
     assert jac[0] == pytest.approx(fd.gradient(lambda z: f(z[0]), [sign * x, 1.0], **options), rel=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "adaptive"}, {"step": fd.selectors.CurtisReid()}], ids=str)
+def test_plans_count_each_call(options):
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return np.exp(1j * x)
+
+    plan = fd.Jacobian(f, **options)
+    for _ in range(3):  # the first finds out that values are complex
+        calls.clear()
+        assert plan.full(np.array([0.4, 0.5])).nfev == len(calls)

@@ -320,6 +320,18 @@ def test_what_cannot_be_is_said():
         fd.jacobian(lambda x: np.array([x[0], x[1] if x[1] > 0 else math.nan]), [1.0, 1e-9], step=policy)
     assert any("step of x[1]" in note for note in caught.value.__notes__)
 
+    with pytest.raises(fd.ArgumentError, match=r"x\[0\] = nan"):
+        fd.gradient(scalar, [math.nan, 1.0, 2.0], step=policy)
+    with pytest.raises(fd.ArgumentError, match="first derivatives"):
+        fd.hessian(scalar, X, step=policy)
+    assert np.allclose(fd.hessian(scalar, X, grad=slopes, step=policy)[2, 2], 6 * X[2])
+    with pytest.raises(fd.ComplexValuesError, match="imaginary parts apart"):
+        fd.derivative(lambda t: np.exp(1j * t), 1.0, step=policy)
+    with pytest.raises(fd.ShapeError, match="f0 has shape"):
+        fd.Jacobian(vector, step=policy)(X, f0=np.ones(2))
+    assert fd.jacobian(lambda x: np.empty(0), X, step=policy).shape == (0, 3)
+    assert fd.jacobian(lambda x: np.ones(2), [], step=policy).shape == (2, 0)
+
     def fails(x):
         if x[1] != 2.0:
             raise KeyError("mine")
