@@ -600,3 +600,22 @@ def test_an_axis_too_many_in_single_precision_is_named():
         lambda w: np.sum((X @ w - y) ** 2), lambda w: (2.0 * (X @ w - y)[:, None] * X).astype(np.float32), np.ones(5)
     )
     assert [d.label for d in check.diagnoses] == ["not-reduced"]
+
+
+def test_half_precision_along_directions_is_said_to_have_too_few_digits():
+    rng = np.random.default_rng(1)
+    at = {"w": rng.normal(size=30).astype("f4"), "b": rng.normal(size=30).astype("f4")}
+
+    def half(p):
+        return np.float16(np.sum(p["w"] ** 2) + 0.1 * np.sum(np.sin(p["b"])))
+
+    check = check_gradient(half, lambda p: {"w": 2 * p["w"], "b": 0.1 * np.cos(p["b"])}, at, mode="projected")
+    assert check.verdict == "cannot tell"
+    assert check.reason == "nothing can be said about w, b: f has too few digits"
+    assert "dtype" in [note.label for note in check.notes]
+
+
+def test_one_entry_that_is_not_finite():
+    check = check_gradient(square, lambda x: np.array([np.nan, 2 * x[1]]), np.array([1.0, 2.0]))
+    assert check.verdict == "wrong"
+    assert any(note.message == "NaN or infinite: x[0]" for note in check.notes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fdcore.check.block import Block
 from fdcore.check.diagnose import diagnose, known_sizes
 from fdcore.check.evaluate import Gradient, Objective
-from fdcore.check.judge import LIMIT, REASONS, ZERO, Scales, judge_entry, rms
+from fdcore.check.judge import FEW_DIGITS, LIMIT, REASONS, ZERO, Scales, judge_entry, rms
 from fdcore.check.preflight import Findings
 from fdcore.check.projected import SMALLEST, Probe, Projector, Search
 from fdcore.check.relative import relative_error
@@ -304,6 +304,8 @@ def _projected(
         reason = next((_WORDS[p.reason] for p in probes if p.reason in _WORDS), ZERO)
         if reason == ZERO and not math.isfinite(error):
             reason = "f is not finite nearby"
+        elif reason == ZERO and step * size * math.sqrt(leaf.size) > 2.0 * error:
+            reason = FEW_DIGITS
     return Parameter(leaf.name, leaf.own_shape, verdict, z, limit, reason, len(entries), len(wrong), _norm(entries))
 
 
@@ -344,7 +346,7 @@ def _overall(
     if not math.isfinite(found.f0):
         return CANNOT_TELL, f"f is {found.f0} at this point"
     reasons = [row.reason for row in unclear]
-    most = max(reasons, key=lambda r: (reasons.count(r), r))
+    most = FEW_DIGITS if FEW_DIGITS in reasons else max(reasons, key=lambda r: (reasons.count(r), r))
     if most == ZERO and len(unclear) == len([p for p in parameters if math.prod(p.shape)]):
         return CANNOT_TELL, f"{ZERO}, which says nothing about its formula"
     names = ", ".join(row.name for row in unclear[:4]) + (" and others" if len(unclear) > 4 else "")

@@ -12,7 +12,7 @@ from fdcore.check.slope import Slope
 from fdcore.check.verdict import AGREES, CANNOT_TELL, WRONG, Verdict
 from fdcore.tree import Tree
 
-__all__ = ["LIMIT", "REASONS", "ZERO", "Scales", "judge_entry", "rms"]
+__all__ = ["FEW_DIGITS", "LIMIT", "REASONS", "ZERO", "Scales", "judge_entry", "rms"]
 
 Vector = NDArray[np.float64]
 
@@ -20,6 +20,7 @@ Vector = NDArray[np.float64]
 LIMIT = 10.0
 
 ZERO = "the gradient is zero here as far as can be seen"
+FEW_DIGITS = "f has too few digits"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def judge_entry(
     if reason == ZERO and rounding > 0.5 * error:
         reason = "the gradient changes by as much as that when x moves by one rounding, or between calls"
     elif reason == ZERO and size > 2.0 * error:
-        reason = "f has too few digits"
+        reason = FEW_DIGITS
     return error, z, CANNOT_TELL, reason
 
 

@@ -259,7 +259,9 @@ def _finite(gradient: Gradient, found: Findings) -> None:
         bad[leaf.start : leaf.stop] = False
     if bad.any():
         first = gradient.tree.name(int(np.argmax(bad)))
-        found.note("non-finite", f"{int(bad.sum())} entries of the gradient are NaN or infinite, the first is {first}")
+        many = int(bad.sum())
+        which = f"{many} entries of the gradient are NaN or infinite, the first is" if many > 1 else "NaN or infinite:"
+        found.note("non-finite", f"{which} {first}")
 
 
 def _again(gradient: Gradient, x: Vector, found: Findings) -> None:
