@@ -121,7 +121,7 @@ FINDINGS = [
     ("output-reused", at(square, "reusing"), "same memory"),
     ("output-aliased", at(square, "aliasing"), "its own input"),
     ("non-finite", at(lambda x: float("inf")), "choose another"),
-    ("non-finite", at(square, nan_gradient), "NaN or infinite, the first is x[1]"),
+    ("non-finite", at(square, nan_gradient), "NaN or infinite: x[1]"),
     ("shape", at(square, lambda x: np.ones((2, 2))), "shape (2, 2), but the parameter has (3,)"),
     ("missing", lambda: (lambda p: square(p["a"]), lambda p: {"a": None}, {"a": X}), "None instead of an array"),
     ("missing", lambda: (lambda p: square(p["a"]), lambda p: {}, {"a": X}), "not there"),
