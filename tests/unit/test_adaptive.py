@@ -124,6 +124,28 @@ def test_more_noise_than_kink_gives_no_absurd_value(size, x):
         assert result.error >= 0.05, seed
 
 
+@pytest.mark.parametrize(
+    ("f", "x", "exact"),
+    [
+        (lambda x: (1 - math.cos(x)) / x**2, 1e-3, -1e-3 / 12),
+        (lambda x: (1 - math.cos(x)) / x**2, 3e-4, -3e-4 / 12),
+        (lambda x: (x - math.sin(x)) / x**3, 1e-3, -1e-3 / 60),
+        (lambda x: math.log(1 + x) / x, 1e-6, -0.5),
+    ],
+)
+def test_teeth_of_rounding_are_no_slope(f, x, exact):
+    result = fd.derivative(f, x, method="adaptive", full_output=True)
+    assert result.status & Finding.NOISY
+    assert abs(result.value - exact) <= max(1e-8, 1e-5 * abs(exact))
+    assert abs(result.value - exact) <= 10 * result.error <= 1e-4
+
+
+def test_fast_waves_are_still_resolved():
+    for rate in (1e3, 1e5, 1e7):
+        result = fd.derivative(lambda x, k=rate: math.sin(k * x) + 2 * x, 1.0, method="adaptive", full_output=True)
+        assert abs(result.value - rate * math.cos(rate) - 2) <= min(result.error, 1e-6 * rate)
+
+
 @pytest.mark.parametrize("size", [1e-10, 1e-8, 1e-6, 1e-4])
 def test_noise_is_recognised_and_in_the_bar(size):
     rng = np.random.default_rng(3)

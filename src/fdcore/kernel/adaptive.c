@@ -294,7 +294,7 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
         if (j.nfev + 8 > budget) {
             for (ptrdiff_t i = first; i < m; i++)
                 if (tracks[i].mode != DONE) {
-                    tracks[i].flags |= FDC_FOUND_BUDGET;
+                    if (tracks[i].mode != TEETH) tracks[i].flags |= FDC_FOUND_BUDGET;
                     fdc_finish(&tracks[i]);
                 }
             break;
@@ -335,13 +335,20 @@ int fdc_line_derivative(fdc_line_fn line, void *ctx, ptrdiff_t m, const fdc_line
             if ((v.what == ROUGH || v.what == SCATTER) && v.range / length < s->crude_bar) {
                 s->crude_value = (y[6] - y[0]) / ((side < 0 ? -6.0 : 6.0) * length);
                 s->crude_bar = v.range / length;
+                s->crude_h = h;
+                s->crude_slope = v.value;
+                s->crude_error = v.bar;
+                s->crude_sigma = v.scatter;
             }
             if (asked) {
                 s->levels++;
                 if (s->mode == MICRO)
                     fdc_examine(s, &set, &v, h);
+                else if (s->mode == TEETH)
+                    fdc_check_teeth(s, &set, &v, h);
                 else
                     fdc_search(s, &set, &v, h);
+                if (s->mode == DONE) fdc_doubt(s, &set);
             } else if (s->mode == SEARCH && v.what != ROUGH && v.what != SCATTER &&
                        fdc_good_enough(s, &v, h, set.rtol)) {
                 fdc_adopt(s, &v, h, set.rtol);

@@ -59,7 +59,7 @@ int fdc_glance(const double *values, const double *moved, double h, double x, do
 
 /* ---- adaptive_steps.c: what to look at next ------------------------------------------------------------------ */
 
-typedef enum mode { SEARCH, MICRO, DONE } mode;
+typedef enum mode { SEARCH, MICRO, TEETH, DONE } mode;
 
 /* What is known about one value of f. */
 typedef struct track {
@@ -80,10 +80,11 @@ typedef struct track {
     double micro_value, micro_bar;                       /* what a far smaller scale says, if it says anything */
     double steep, size;                                  /* largest slope and largest |f| seen in any window */
     double crude_value, crude_bar; /* the chord over the window in which f moves least for its width, and by how much */
+    double crude_h, crude_slope, crude_error, crude_sigma; /* and what the polynomial said there */
     int side;                                            /* 0: both, +1: above only, -1: below only */
     int blocked;                                         /* side on which f was not finite: -1, +1, 0 */
     int familiar; /* it began with a scale known from a point nearby */
-    int levels, steps, grown, tries, similar, probed, suspected;
+    int levels, steps, grown, tries, similar, probed, suspected, checked;
     mode mode;
     unsigned flags;
 } track;
@@ -97,6 +98,10 @@ typedef struct setting {
 /* What a view of the window asked for means: the state of one value changes, and it asks for another or is done. */
 void fdc_search(track *s, const setting *set, const view *v, double h);
 void fdc_examine(track *s, const setting *set, const view *v, double h);
+void fdc_check_teeth(track *s, const setting *set, const view *v, double h);
+
+/* Is the answer one to be checked? Then it asks for another window. */
+void fdc_doubt(track *s, const setting *set);
 
 /* Is this bar good enough? */
 int fdc_good_enough(const track *s, const view *v, double h, double rtol);

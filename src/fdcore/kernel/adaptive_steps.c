@@ -164,6 +164,42 @@ void fdc_examine(track *s, const setting *set, const view *v, double h) {
         fdc_want(s, set, middle);
 }
 
+/* Rounding inside f can be smooth for a while: between two steps of 1 - cos(x), f is a constant over x^2, and its slope
+ * would move f a thousand times farther than a wider window saw it move. So would that of a fast wave of f. But a window
+ * that grows goes through all degrees of smoothness on a wave, and from flat to rough at once where teeth have edges. */
+void fdc_doubt(track *s, const setting *set) {
+    const unsigned decided = FDC_FOUND_KINK | FDC_FOUND_JUMP | FDC_FOUND_NOISY | FDC_FOUND_BUDGET;
+    if (s->checked || (s->flags & decided) || s->sigma > 0.0 || s->doubt > 0.0 || !(s->h > 0.0)) return;
+    if (!(fabs(s->value) > 100.0 * s->crude_bar && s->bar <= 0.01 * fabs(s->value) && s->rough > 4.0 * s->h)) return;
+    s->checked = 1;
+    s->mode = TEETH;
+    s->low = s->h;
+    s->high = s->rough;
+    s->next = 0.0;
+    fdc_want(s, set, sqrt(s->low * s->high));
+}
+
+void fdc_check_teeth(track *s, const setting *set, const view *v, double h) {
+    const int agrees = fabs(v->value - s->value) <= 0.1 * fabs(s->value);
+    if (agrees && (v->what == FALLING || v->what == SCATTER)) {
+        fdc_finish(s);
+        return;
+    }
+    if (agrees && v->what == FLAT)
+        s->low = h;
+    else
+        s->high = h;
+    if (s->high > 2.0 * s->low) {
+        fdc_want(s, set, sqrt(s->low * s->high));
+        return;
+    }
+    s->macro_h = s->crude_h;
+    s->macro_value = s->crude_slope;
+    s->macro_bar = s->crude_error;
+    s->seen_bar = 0.0; /* what was seen on one tooth contradicts nothing */
+    confirm_noise(s, set, s->crude_sigma);
+}
+
 /* A kink or a jump at the point looks the same at every scale: it must be seen in two windows, of which the second is as
  * narrow as rounding lets it be. Where noise hides it there, it is looked for where noise is small beside it. */
 static int singular(track *s, const setting *set, const view *v, double h) {
