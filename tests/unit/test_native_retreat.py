@@ -136,3 +136,17 @@ def test_no_point_inside_is_an_error(library: ctypes.CDLL) -> None:
     for method in METHODS:
         with pytest.raises(fd.NonFiniteError):
             fd.gradient(f, X, method=method)
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 301])
+def test_adaptive_results_do_not_depend_on_workers(library: ctypes.CDLL, n: int) -> None:
+    x = np.where(np.arange(n) % 7 == 3, EDGE, np.linspace(0.5, 1.5, n))
+    f = fd.native(library.edge, user_data=np.array([0.0, np.nan]))
+    one, *others = (
+        fd.gradient(f, x, method="adaptive", workers=workers, full_output=True) for workers in (1, 2, 3, 7, None)
+    )
+    for other in others:
+        for part in ("value", "error", "step", "findings"):
+            assert getattr(other, part).tobytes() == getattr(one, part).tobytes(), part
+        assert other.nfev == one.nfev
