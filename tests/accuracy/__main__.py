@@ -34,9 +34,11 @@ def main() -> None:
     parser.add_argument("--groups", action="store_true", help="figures for each group of functions")
     parser.add_argument("--failures", action="store_true", help="list what is wrong or not covered")
     parser.add_argument("--only", help="one method")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="one in K of the functions")
     options = parser.parse_args()
 
     problems = random_problems(options.random, options.seed) if options.random else corpus()
+    problems = problems[:: options.every]
     print(f"{len(problems)} functions, {sum(p.exact.size for p in problems)} derivatives")
     print(
         f"{'':22s} {'components':>10s} {'right %':>8s} {'covered %':>9s} {'bar/error':>10s} {'confident':>10s} "
