@@ -18,8 +18,8 @@ BY_HAND = ("C, coordinate updates, 2 threads", "C, coordinate updates, 1 thread"
 FULL_EVALUATIONS_LIMIT = 10_000 * 100  # above this 2d passes over X take seconds
 
 WHY = """\
-Where two workers gain less than 1.6, so did C by hand in the same rounds, or the host gave less than two processors: run by
-run the same two rows come out between 1.5 and 1.9.
+Where two workers gain less than 1.6, so did C by hand in the same rounds, or the host gave less than two
+processors: run by run the same two rows come out between 1.5 and 1.9.
 
 1000 x 10 takes 7 us. A call of `fd.gradient` makes its plan first, 4 us more; the target is the plan's."""
 

@@ -15,9 +15,9 @@ TITLE = "W6 gradient of an MLP 64-128-10, batch 32, 9,610 parameters (floor: coo
 ROWS, INPUTS, HIDDEN, CLASSES = 32, 64, 128, 10
 LIMIT, SPEEDUP, EVALUATIONS = 1.3, 1.6, 20
 WHY = """\
-Two workers: of the 20.5 million instructions of a call one thread does 0.9 alone (placing the moves, adding up the shares
-of 16 parts), and waking the second takes some 50 us of 1.3 ms; on one worker the whole is a third of the floor. Run by run
-it comes out between 1.5 and 1.8, C by hand between 1.7 and 1.9."""
+Two workers: of the 20.5 million instructions of a call one thread does 0.9 alone (placing the moves, adding
+up the shares of 16 parts), and waking the second takes some 50 us of 1.3 ms; on one worker the whole is a
+third of the floor. Run by run it comes out between 1.5 and 1.8, C by hand between 1.7 and 1.9."""
 BY_HAND = ("C, coordinate updates, 2 threads", "C, coordinate updates, 1 thread")
 
 
