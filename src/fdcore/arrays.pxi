@@ -76,6 +76,13 @@ cdef double *_data(object array) except? NULL:
     return data
 
 
+cdef void *_to_fill(array, dtype, ptrdiff_t size, str name) except? NULL:
+    """Where the kernel writes `size` entries; the array is the caller's, so it is looked at first."""
+    if type(array) is not _ndarray or array.dtype != dtype or not array.flags.carray or array.size != size:
+        raise errors.ShapeError(f"{name} must be a writeable contiguous array of {dtype}, of {size} entries")
+    return <void *>_data(array)
+
+
 cdef inline bint _is_double(const Py_buffer *view) noexcept:
     return view.format != NULL and view.format[0] == c'd' and view.format[1] == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdcore.errors import ArgumentTypeError, ComplexValuesError, EvaluationError, ShapeError
+from fdcore.errors import ArgumentError, ArgumentTypeError, ComplexValuesError, EvaluationError, ShapeError
 
 
 def as_vector(value: Any, name: str = "x") -> NDArray[np.float64]:
@@ -98,23 +98,28 @@ class OnWorker:
 
     What it returns is beside the number of the point, since not every map keeps the order. An exception gets its note
     where it is raised, since nobody can tell later which point it belongs to. An `EvaluationError` is returned, to be
-    counted as NaN; if `forgiving`, so is one for what else ends a domain.
+    counted as NaN; if `forgiving`, so is one for what else ends a domain. No note where the component is None.
     """
 
     def __init__(self, f: Callable[..., Any], forgiving: bool) -> None:
         self.f, self.forgiving = f, forgiving
 
-    def __call__(self, point: tuple[int, int, float, int, NDArray[Any]]) -> tuple[int, Any]:
+    def __call__(self, point: tuple[int, int | None, float, int, NDArray[Any]]) -> tuple[int, Any]:
         """Evaluate f at one point."""
         number, j, moved, others, x = point
         try:
             return number, self.f(x)
         except EvaluationError as error:
             return number, error
+        except StopIteration as error:  # to a map, the end of the points: `in_order` raises it
+            if j is not None:
+                error.add_note(f"raised by f {where_note(j, moved, others)}")
+            return number, error
         except Exception as error:
             if self.forgiving and isinstance(error, (ArithmeticError, ValueError)):
                 return number, EvaluationError(str(error))
-            error.add_note(f"raised by f {where_note(j, moved, others)}")
+            if j is not None:
+                error.add_note(f"raised by f {where_note(j, moved, others)}")
             raise
 
 
@@ -130,13 +135,50 @@ def in_order(results: Iterable[tuple[int, Any]], count: int) -> list[Any]:
     if len(pairs) != count:
         raise ShapeError(f"workers gave {len(pairs)} results for {count} points; its map must keep all")
     try:
-        values = dict(pairs)
-        return [values[number] for number in range(count)]
+        by_number = dict(pairs)
+        values = [by_number[number] for number in range(count)]
     except (KeyError, TypeError, ValueError):
         raise ArgumentTypeError("the map of workers must give back what the function it is given returns") from None
+    for value in values:
+        if isinstance(value, StopIteration):
+            raise value
+    return values
+
+
+class Bound:
+    """f with the arguments that follow x; picklable where f is, for workers in other processes."""
+
+    def __init__(self, f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any] | None) -> None:
+        self.f, self.args, self.kwargs = f, tuple(args), dict(kwargs or {})
+
+    def __call__(self, x: Any) -> Any:
+        """Evaluate."""
+        return self.f(x, *self.args, **self.kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self.f)
 
 
 def bind(f: Callable[..., Any], args: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Callable[[Any], Any]:
     """Fix the positional and keyword arguments that f gets after x."""
-    positional, keywords = args
-    return lambda x: f(x, *positional, **keywords)
+    return Bound(f, *args)
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any = np.float64) -> None:
+    """See that `out` can take a result of this shape and type as it is: NumPy would round it, or repeat it."""
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != shape:
+        raise ShapeError(
+            f"out must be a {np.dtype(dtype)} array of shape {shape}, not "
+            f"{getattr(out, 'dtype', type(out).__name__)} of shape {getattr(out, 'shape', None)}"
+        )
+    if not out.flags.writeable:
+        raise ArgumentError("out is read-only; give an array that can be written to")
+
+
+def fill(out: Any, value: NDArray[Any]) -> Any:
+    """Put a result into the caller's array; the result itself where there is none."""
+    if out is None:
+        return value
+    check_out(out, value.shape, value.dtype)
+    out[...] = value
+    return out

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fdcore import callbacks
 from fdcore.chosen import Once, choose_each, method_for
-from fdcore.coerce import as_vector
+from fdcore.coerce import as_vector, check_out
 from fdcore.errors import ArgumentError, ComplexValuesError, ShapeError
 from fdcore.extended import Shaped, at_extended, each_extended, is_extended, one_row
 from fdcore.fdcore import plain_gradient
@@ -134,8 +134,9 @@ def derivative(
             raise ArgumentError(
                 f"method={plan.name!r} gives first derivatives only; use a central rule for higher ones"
             )
-        plan.use_order(order)
-    _check_out(out, shape)
+        plan.use_order(int(order))
+    if out is not None:
+        check_out(out, shape)
     vector = np.array(as_vector(points.reshape(-1)))
 
     def shaped(values: Any) -> Any:
@@ -307,7 +308,7 @@ def gradient(
     if out is not None:
         if not tree.is_array:
             raise ArgumentError("out needs x to be one array; for a tree, leave it out")
-        _check_out(out, np.shape(x))
+        check_out(out, np.shape(x))
     try:
         derived: Any = _full(plan, flat) if full_output else plan(flat)
     except Exception as error:
@@ -438,7 +439,7 @@ def _chosen(chosen: list[Choice], nfev: int, policy: StepPolicy, shape: Any, ful
 
     value = shaped([math.nan if choice.value is None else choice.value for choice in chosen])
     if out is not None:
-        _check_out(out, shape)
+        check_out(out, shape)
         out[...] = value
         value = out
     if not full_output:
@@ -468,18 +469,6 @@ def _check_real(out: Array | None) -> None:
 
 def _has(result: Result, name: str) -> bool:
     return getattr(result, name) is not None
-
-
-def _check_out(out: Any, shape: tuple[int, ...]) -> None:
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
-        raise ShapeError(
-            f"out must be a float64 array of x's shape, {shape}, not {getattr(out, 'dtype', type(out).__name__)} "
-            f"of shape {getattr(out, 'shape', None)}"
-        )
-    if not out.flags.writeable:
-        raise ArgumentError("out is read-only; give an array that can be written to")
 
 
 def _flat_bounds(bounds: Any, tree: Tree | None) -> Any:

@@ -380,15 +380,14 @@ cdef class Engine:
         cdef ptrdiff_t extra = 0
         cdef Groups groups
         cdef Scales scales
+        cdef double *bars = NULL
+        cdef uint8_t *alarms
         memset(&info, 0, sizeof(info))
         memset(&source, 0, sizeof(source))
         memset(&target, 0, sizeof(target))
         if self.instead is not None:
             result, nfev[0] = self.instead(x, args, f0)
-            if out is None:
-                return result
-            out[...] = result
-            return out
+            return fill(out, result)
         if self.before is not None:
             extra, f0 = self.before(as_vector(x), args, f0)
             p, o = self.problem, self.options
@@ -436,9 +435,9 @@ cdef class Engine:
                 _held = self.expand(p.n, &o)
             o.step_scale = scale
             if step is not None:
-                info.step = _data(step)
+                info.step = <double *>_to_fill(step, _float64, p.n, "step")
             if component is not None:
-                info.component = <uint8_t *>_data(component)
+                info.component = <uint8_t *>_to_fill(component, _uint8, p.n, "component")
             groups = self.groups
             if groups is not None:
                 values = None if out is None else groups.unwrap(out)
@@ -463,10 +462,12 @@ cdef class Engine:
             if p.n and self.adaptive:
                 told = _empty((p.n, p.m), _uint8) if found is None else found
                 scales = _next_scales(self.scales, &p, &self.how)
-                self.run(&p, &o, &info, f, False, NULL if error is None else _data(error), <uint8_t *>_data(told), 0,
-                         &scales.how)
+                alarms = <uint8_t *>_to_fill(told, _uint8, p.n * p.m, "found")
+                if error is not None:
+                    bars = <double *>_to_fill(error, _float64, p.n * p.m, "error")
+                self.run(&p, &o, &info, f, False, bars, alarms, 0, &scales.how)
                 self.scales = scales
-                if error is None and _alarming(<uint8_t *>_data(told), p.n * p.m):
+                if error is None and _alarming(alarms, p.n * p.m):
                     errors.warn_of_findings(told)
             elif p.n:
                 self.run(&p, &o, &info, f)
@@ -524,6 +525,7 @@ cdef class Engine:
             self.check_native(p.n, args)
         if first is not None and not known:
             first[:] = self.base(vector, args)
+            p.scheme, o.precision = self.problem.scheme, self.options.precision  # it may have learnt how precise f is
         if self.native is not None:
             if not self.native.probed:
                 f0 = np.array(self.probe(self.native, vector), dtype=_float64).reshape(1)
@@ -534,7 +536,7 @@ cdef class Engine:
         if first is not None and first[0] - first[0] == 0:  # else the kernel finds it out, and says so
             o.f0 = _data(first)
         if self.given is not None:
-            self.expand(p.n, &o)
+            _held = self.expand(p.n, &o)
         o.step_scale = scale
         if step is not None:
             info.step = _data(step)

@@ -21,7 +21,7 @@ import sys
 import numpy as np
 
 import fdcore.errors as errors
-from fdcore.coerce import OnWorker, as_vector, bind, in_order, values_of, where_note
+from fdcore.coerce import OnWorker, as_vector, bind, fill, in_order, values_of, where_note
 
 include "kernel.pxi"
 

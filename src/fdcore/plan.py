@@ -13,7 +13,7 @@ from fdcore import bars, callbacks
 from fdcore.analytic import check_analytic
 from fdcore.bidirectional import bidirectional_groups
 from fdcore.chosen import Chooser, method_for
-from fdcore.coerce import as_vector, bind
+from fdcore.coerce import Bound, as_vector, bind, fill
 from fdcore.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -112,7 +112,7 @@ class _Plan(Engine):
                 raise ArgumentTypeError(f"f must be callable or a native callback, not {type(f).__name__}")
             # f is called by one thread; the others take part in what is between evaluations, if anything.
             threads = 1 if workers is not None else ALL_IF_WORTH_IT
-            target = _Bound(f, args, kwargs) if args or kwargs else f
+            target = Bound(f, args, kwargs) if args or kwargs else f
             if workers is not None:
                 mapper = python_workers(workers)
             mode = "block" if vectorized else self._mode if mapper is None else "mapped"
@@ -351,10 +351,7 @@ class _Plan(Engine):
         if out is not None and not np.iscomplexobj(out):
             raise ArgumentTypeError(f"f has complex values; out must be complex128, not {out.dtype}")
         value, _ = self.instead(x, args, None)  # type: ignore[misc]
-        if out is None:
-            return value
-        out[...] = value
-        return out
+        return fill(out, value)
 
     def _check_analytic(self, f: Callable[[Any], Any], x: Array, jac: Array, scalar: bool) -> int:
         """See that the complex step means something: once for each plan. Returns evaluations."""
@@ -496,19 +493,6 @@ def _made_again(kind: type[_Plan], f: Any, options: dict[str, Any]) -> _Plan:
     return kind(f, **options)
 
 
-class _Bound:
-    """f with the arguments that follow x; picklable where f is, for workers in other processes."""
-
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
-        self.f, self.args, self.kwargs = f, tuple(args), dict(kwargs or {})
-
-    def __call__(self, x: Any) -> Any:
-        return self.f(x, *self.args, **self.kwargs)
-
-    def __repr__(self) -> str:
-        return repr(self.f)
-
-
 def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | None = None) -> Result:
     """Run a plan at x and put together its `Result`."""
     memo = plan._notes
@@ -524,7 +508,7 @@ def full_output(plan: _Plan, x: Array, args: tuple[Any, ...] = (), out: Array | 
     except ComplexValuesError:
         return _into(_complex_full(plan, x, args), out)
     if plan.name == "adaptive":
-        error, steps = np.empty((x.size, f0.size)), np.empty(x.size)
+        error, steps = np.empty((x.size, f0.size)), np.zeros(x.size)  # no steps where f has no values
         found = np.zeros((x.size, f0.size), dtype=np.uint8)
         value, nfev = plan.evaluate(x, args=args, f0=f0, out=out, step=steps, error=error, found=found)
         found |= plan.loud()
@@ -546,7 +530,4 @@ def _complex_full(plan: _Plan, x: Array, args: tuple[Any, ...]) -> Result:
 
 
 def _into(result: Result, out: Array | None) -> Result:
-    if out is None:
-        return result
-    out[...] = result.value
-    return replace(result, value=out)
+    return result if out is None else replace(result, value=fill(out, result.value))

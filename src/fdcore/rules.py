@@ -75,6 +75,7 @@ def check_budget(budget: Any, least: int) -> int:
 
 # Where the caller does not say: every processor, if the kernel finds the work worth it.
 ALL_IF_WORTH_IT = -cpu_count()
+_MOST_THREADS = 2**15  # far more than any machine has, and a C int
 
 
 def _threads(workers: Any) -> int | None:
@@ -87,7 +88,7 @@ def _threads(workers: Any) -> int | None:
         raise ArgumentError(
             f"workers must be a number of threads >= 1, -1 for all processors, or have a map; not {workers!r}"
         )
-    return int(workers)
+    return min(int(workers), _MOST_THREADS)
 
 
 def native_workers(workers: Any) -> int:

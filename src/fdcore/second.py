@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fdcore.callbacks import recognise
-from fdcore.coerce import as_vector, bind
+from fdcore.coerce import OnWorker, as_vector, bind, fill, in_order, values_of
 from fdcore.differentiate import gradient
 from fdcore.directional import jvp, reach
-from fdcore.errors import ArgumentError, NonFiniteError, ShapeError
+from fdcore.errors import ArgumentError, EvaluationError, NonFiniteError, ShapeError
 from fdcore.plan import Jacobian, _Plan
 from fdcore.progress import with_progress
 from fdcore.results import Result, Status
-from fdcore.rules import floats_of
+from fdcore.rules import floats_of, python_workers
 from fdcore.selectors import StepPolicy
 from fdcore.sparsity import Symmetric, detect_sparsity
 from fdcore.stencils import central
 from fdcore.steps import settings
+from fdcore.values import Values
 
 Array = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ class Hessian(_Plan):
             )
         self._accuracy = accuracy
         mapper = None
-        if workers is not None and not isinstance(workers, int):
-            mapper, workers = getattr(workers, "map", workers), None
+        if workers is not None and not isinstance(workers, (int, np.integer)):
+            mapper, workers = python_workers(workers), None
         self._map: Callable[..., Any] | None = mapper
         super().__init__(f, step=step, rel_step=rel_step, abs_step=abs_step, args=args, kwargs=kwargs, workers=workers)
         self._notes["made"] = {
@@ -101,18 +101,24 @@ class Hessian(_Plan):
         """Differentiate twice at the vector x and say how well, at no further cost."""
         vector = as_vector(x)
         value, error, step, status, nfev = self._run(vector, args, bars=True)
-        if out is not None:
-            out[...] = value
-        return Result(value, error, step, nfev, status, self.method)
+        return Result(fill(out, value), error, step, nfev, status, self.method)
 
     def _run(
         self, x: Array, args: tuple[Any, ...], bars: bool
     ) -> tuple[Array, Array | None, Array, NDArray[np.uint8], int]:
         step = np.empty(x.size)
         spent = 0
+        first = np.full(1, np.nan)
+        if self._map is not None:
+            # Before workers evaluate: what is the matter with f, and how precise it is, decides about their points.
+            first[:], spent = self.base(x, (args, {}) if args else ()), 1
+            if not np.isfinite(first[0]):
+                raise NonFiniteError(
+                    "f(x) is NaN or inf, so there is no derivative at x; check x, or what f does there"
+                )
         for scale in _RETREAT:
             try:
-                hessian, error, nfev = self._once(x, args, scale, step, bars)
+                hessian, error, nfev = self._once(x, args, scale, step, bars, first)
             except NonFiniteError as failure:
                 # Smaller steps all around: one-sided second differences would be of lower order.
                 if scale == _RETREAT[-1]:
@@ -124,18 +130,23 @@ class Hessian(_Plan):
         raise AssertionError("unreachable")
 
     def _once(
-        self, x: Array, args: tuple[Any, ...], scale: float, step: Array, bars: bool
+        self, x: Array, args: tuple[Any, ...], scale: float, step: Array, bars: bool, first: Array
     ) -> tuple[Array, Array | None, int]:
         after_x: Any = (args, {}) if args else ()
         scales = (scale,) if self._accuracy == 2 else (scale, 2.0 * scale)
         runs: list[tuple[Array, Array | None]] = []
         spent = 0
         if self._map is None:
-            first = np.full(1, np.nan) if len(scales) > 1 else None
+            first[:] = np.nan
             for each in scales:
                 taken = step if each == scale else None
                 value, bar, nfev = self.second(
-                    x, args=after_x, scale=each, step=taken, bars=bars or len(scales) > 1, first=first
+                    x,
+                    args=after_x,
+                    scale=each,
+                    step=taken,
+                    bars=bars or len(scales) > 1,
+                    first=first if len(scales) > 1 else None,
                 )
                 runs.append((value, bar))
                 spent += nfev
@@ -148,16 +159,12 @@ class Hessian(_Plan):
                 return 0.0
 
             for each in scales:
-                self.second(x, f=note, scale=each)
-            count = len(points) // len(scales)
-            # f(x) comes first in both runs, and is evaluated once.
-            asked = points[:count] + points[count + 1 :]
-            values = list(self._map(bind(self.f, after_x) if after_x else self.f, asked))
-            spent = len(asked)
-            for k, each in enumerate(scales):
-                known = values[:count] if k == 0 else [values[0], *values[count:]]
+                self.second(x, f=note, scale=each, first=first)
+            values = iter(_evaluated(self._map, bind(self.f, after_x) if after_x else self.f, x, points))
+            spent = len(points)
+            for each in scales:
                 taken = step if each == scale else None
-                value, bar, _ = self.second(x, f=_played(known), scale=each, step=taken, bars=True)
+                value, bar, _ = self.second(x, f=lambda _: next(values), scale=each, step=taken, bars=True, first=first)
                 runs.append((value, bar))
         if len(runs) == 1:
             bar = runs[0][1]
@@ -165,9 +172,18 @@ class Hessian(_Plan):
         return *_extrapolated(runs, x, step), spent
 
 
-def _played(values: list[Any]) -> Callable[[Array], Any]:
-    left = iter(values)
-    return lambda _: next(left)
+def _evaluated(mapper: Callable[..., Any], f: Callable[..., Any], x: Array, points: list[Array]) -> list[float]:
+    """Have f evaluated at points near x by somebody's workers; NaN where f raises `EvaluationError`."""
+    told = []
+    for i, point in enumerate(points):
+        moved = np.flatnonzero(point != x)
+        j = int(moved[0]) if moved.size else -1
+        told.append((i, j, float(point[j] - x[j]) if moved.size else 0.0, moved.size - 1, point))
+    results = in_order(mapper(OnWorker(f, False), told), len(points))
+    return [
+        np.nan if isinstance(result, EvaluationError) else values_of(result, -1, 1, False, True)[0].item()
+        for result in results
+    ]
 
 
 def _extrapolated(runs: list[tuple[Array, Array | None]], x: Array, step: Array) -> tuple[Array, Array]:
@@ -407,22 +423,21 @@ def hvp(
         along: Array = jvp(grad, x, v, args=args, kwargs=kwargs)
         return along
     point, direction = as_vector(x), as_vector(v, "v")
-    base = f if not (args or kwargs) else partial(_call, f, args, dict(kwargs or {}))
+    if point.shape != direction.shape:
+        raise ShapeError(f"v has shape {direction.shape} and x has {point.shape}")
     size = reach(point, direction)
     if size == 0.0:
         return np.zeros(point.size)
     t = central(2, 2).step() / size
-    native = recognise(base)
-    value = native if native is not None else base
+    native = recognise(f)
+    values = Values(bind(f, (args, kwargs or {})) if args or kwargs else f if native is None else native)
+    values.m = 1
 
     def slope(z: Array) -> float:
         """Derivative of f along v, at z."""
-        return float((value(z + t * direction) - value(z - t * direction)) / (2 * t))
+        ahead, behind = values(np.array([z + t * direction, z - t * direction]))[:, 0]
+        return float((ahead - behind) / (2 * t))
 
     # The slope carries the rounding of f over 2 t: as if f were that much less precise.
     product: Array = gradient(slope, point, step=central(2, 2).step() * np.maximum(1.0, np.abs(point)))
     return product
-
-
-def _call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], x: Array) -> Any:
-    return f(x, *args, **kwargs)

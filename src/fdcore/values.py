@@ -38,18 +38,21 @@ class Values:
             try:
                 return self._read(self.f(points.copy()), len(points))
             except EvaluationError:
-                return np.full((len(points), max(self.m, 1)), np.nan)
+                return np.full((len(points), self._width()), np.nan)
         if self.mapper is not None:
-            told = [(i, -1, 0.0, 0, point.copy()) for i, point in enumerate(points)]
+            told = [(i, None, 0.0, 0, point.copy()) for i, point in enumerate(points)]
             results = in_order(self.mapper(OnWorker(self.f, forgiving), told), len(points))
         else:
             results = [self._one(point, forgiving) for point in points]
         rows = [None if isinstance(result, EvaluationError) else self._read(result, -1) for result in results]
-        width = max(self.m, 1)
+        width = self._width()
         table: Array = np.array([np.full(width, np.nan) if row is None else row for row in rows]).reshape(
             len(points), width
         )
         return table
+
+    def _width(self) -> int:
+        return 1 if self.m < 0 else self.m
 
     def _one(self, point: Array, forgiving: bool) -> Any:
         try:

@@ -239,3 +239,27 @@ def test_masked_values_are_no_numbers() -> None:
         with pytest.raises(fd.ArgumentTypeError, match="masked"):
             fd.gradient(lambda x, masked=masked: masked, [1.0])
     assert fd.gradient(lambda x: np.ma.array(x[0] * 3.0), [1.0]) == pytest.approx([3.0])
+
+
+def test_stop_iteration_does_not_end_a_map() -> None:
+    def f(x: Any) -> Any:
+        if x[1] != 2.0:
+            raise StopIteration("mine")
+        return np.sum(x)
+
+    with pytest.raises(StopIteration, match="mine") as caught:
+        fd.gradient(f, X, workers=map)
+    assert "x[1]" in caught.value.__notes__[0]
+
+
+def test_more_workers_than_a_machine_has() -> None:
+    model = fd.models.LinearRegression(np.eye(5), X, intercept=False)
+    assert np.array_equal(fd.gradient(model, X + 1.0, workers=10**30), fd.gradient(model, X + 1.0, workers=1))
+
+
+@pytest.mark.parametrize("options", [{"method": "adaptive"}, {"noise": 1e-6}, {"method": "forward"}])
+def test_no_values_to_differentiate(options: dict[str, Any]) -> None:
+    result = fd.jacobian(lambda x: np.empty(0), X, full_output=True, **options)
+    assert result.value.shape == (0, 5)
+    if options.get("method") == "adaptive":
+        assert np.array_equal(result.step, np.zeros(5))  # none was taken

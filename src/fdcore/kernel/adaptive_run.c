@@ -113,7 +113,7 @@ static fdc_status column(bench *b, const columns *c, ptrdiff_t j, const double *
         }
     }
     if (jb->step != NULL) {
-        jb->step[j] = b->step[0];
+        jb->step[j] = p->m > 0 ? b->step[0] : 0.0;
     }
     return FDC_OK;
 }
