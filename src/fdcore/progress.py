@@ -305,7 +305,7 @@ def _expected(what: str, x: Any, options: dict[str, Any]) -> int | None:
         runs = 3 if options.get("full_output") else 1
         if what == "hessian":
             if options.get("grad") is None:
-                return int(n * n + n + 1)
+                return int((n * n + n) * (2 if options.get("accuracy") == 4 else 1) + 1)
             if options.get("sparsity") is not None:
                 return None
             return int(runs * 2 * n + 1)

@@ -111,7 +111,9 @@ class Hessian(_Plan):
         first = np.full(1, np.nan)
         if self._map is not None:
             # Before workers evaluate: what is the matter with f, and how precise it is, decides about their points.
-            first[:], spent = self.base(x, (args, {}) if args else ()), 1
+            first[:], precision = _evaluated(self._map, bind(self.f, (args, {})) if args else self.f, x, [x.copy()])
+            self.learn(precision)
+            spent = 1
             if not np.isfinite(first[0]):
                 raise NonFiniteError(
                     "f(x) is NaN or inf, so there is no derivative at x; check x, or what f does there"
@@ -160,7 +162,7 @@ class Hessian(_Plan):
 
             for each in scales:
                 self.second(x, f=note, scale=each, first=first)
-            values = iter(_evaluated(self._map, bind(self.f, after_x) if after_x else self.f, x, points))
+            values = iter(_evaluated(self._map, bind(self.f, after_x) if after_x else self.f, x, points)[0])
             spent = len(points)
             for each in scales:
                 taken = step if each == scale else None
@@ -172,18 +174,29 @@ class Hessian(_Plan):
         return *_extrapolated(runs, x, step), spent
 
 
-def _evaluated(mapper: Callable[..., Any], f: Callable[..., Any], x: Array, points: list[Array]) -> list[float]:
-    """Have f evaluated at points near x by somebody's workers; NaN where f raises `EvaluationError`."""
+def _evaluated(
+    mapper: Callable[..., Any], f: Callable[..., Any], x: Array, points: list[Array]
+) -> tuple[list[float], float]:
+    """Have f evaluated at points near x by somebody's workers; NaN where f raises `EvaluationError`.
+
+    Returns the values, and the unit roundoff of the least precise type among them, 0 for float64.
+    """
     told = []
     for i, point in enumerate(points):
         moved = np.flatnonzero(point != x)
         j = int(moved[0]) if moved.size else -1
         told.append((i, j, float(point[j] - x[j]) if moved.size else 0.0, moved.size - 1, point))
     results = in_order(mapper(OnWorker(f, False), told), len(points))
-    return [
-        np.nan if isinstance(result, EvaluationError) else values_of(result, -1, 1, False, True)[0].item()
-        for result in results
-    ]
+    at_x = len(points) == 1 and not np.any(points[0] != x)  # f has to be real there; elsewhere it may end
+    values, worst = [], 0.0
+    for result in results:
+        if isinstance(result, EvaluationError):
+            values.append(np.nan)
+            continue
+        value, precision = values_of(result, -1, 1, False, not at_x)
+        values.append(value.item())
+        worst = max(worst, precision)
+    return values, worst
 
 
 def _extrapolated(runs: list[tuple[Array, Array | None]], x: Array, step: Array) -> tuple[Array, Array]:

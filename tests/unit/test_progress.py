@@ -69,6 +69,7 @@ def test_a_short_run_is_told_of_once():
         (lambda p: fd.jacobian(lambda x: x**2, X, sparsity=np.eye(40), progress=p), 2, "jacobian"),
         (lambda p: fd.hessian(lambda x: x @ x, X[:10], progress=p), 111, "hessian"),
         (lambda p: fd.hessian(lambda x: x @ x, X[:10], workers=map, progress=p), 111, "hessian"),
+        (lambda p: fd.hessian(lambda x: x @ x, X[:10], accuracy=4, progress=p), 221, "hessian"),
         (lambda p: fd.hessian(None, X, grad=lambda x: 2 * x, progress=p), 81, "hessian"),
     ],
 )
