@@ -13,6 +13,8 @@
 enum {
     POLL_MS = 50,
     SPIN_NS = 30000, /* what a thread that sleeps takes to be woken */
+    MOST_SPIN_NS = 1000000,
+    SPIN_SHARE = 16, /* of the time of the job so far; its last piece of work takes about as long */
     RELAXED = 16,
     MOST_WORKERS = 1024 /* a pool asked to have no limit still has an array of this size at the most */
 };
@@ -179,11 +181,13 @@ static void post(crew *c, job *j) {
 }
 
 /* Lets nobody join any more, waits for those who have, and frees the crew for the next caller. */
-static void finish(crew *c, job *j, fdc_poll_fn poll, void *poll_ctx, void (*on_cancel)(void *ctx)) {
+static void finish(crew *c, job *j, int64_t start, fdc_poll_fn poll, void *poll_ctx, void (*on_cancel)(void *ctx)) {
     fdc_mutex_lock(&c->mutex);
     c->open = NULL;
     /* Most jobs end together, and being woken takes longer than what is left of them. */
-    for (int64_t end = fdc_clock_ns() + SPIN_NS; j->active > 0 && fdc_clock_ns() < end;) {
+    const int64_t now = fdc_clock_ns(), share = (now - start) / SPIN_SHARE;
+    const int64_t end = now + (share < SPIN_NS ? SPIN_NS : share < MOST_SPIN_NS ? share : MOST_SPIN_NS);
+    while (j->active > 0 && fdc_clock_ns() < end) {
         fdc_mutex_unlock(&c->mutex);
         for (int turn = 0; turn < RELAXED; turn++) {
             fdc_relax();
@@ -224,6 +228,7 @@ int fdc_pool_run(fdc_pool *pool, int workers, fdc_task_fn task, void *ctx, fdc_p
         task(ctx, 0);
         return 1;
     }
+    const int64_t start = fdc_clock_ns();
     job j = {.task = task, .ctx = ctx, .wanted = crew_muster(c, workers - 1)};
     if (j.wanted > 0) {
         (void)fegetenv(&j.fenv);
@@ -237,7 +242,7 @@ int fdc_pool_run(fdc_pool *pool, int workers, fdc_task_fn task, void *ctx, fdc_p
         }
         return 1;
     }
-    finish(c, &j, poll, poll_ctx, on_cancel);
+    finish(c, &j, start, poll, poll_ctx, on_cancel);
     return 1 + j.joined;
 }
 
