@@ -21,8 +21,8 @@ SMALL_COUNTS = {"broyden": 3, "bratu": 7}  # colours of the greedy pass in natur
 
 # Profiles (perf, one core free) of what misses its target.
 WHY = """\
-Where a target is missed, the profile says why. All of it is the tridiagonal system, whose f takes 0.6 ns a component,
-less than anything that has to be done with its values.
+Where a target is missed, the profile says why, of an earlier and quieter run than the table's. Most of it is the
+tridiagonal system, whose f takes 0.6 ns a component, less than anything that has to be done with its values.
 
 * *NumPy f, tridiagonal*: of what fdcore adds to the 68 us of bare calls at n = 1e4, the pass over the entries takes
   34 us, moving and restoring x 16, taking over NumPy's results 9, steps 6, looking for NaN in x 6. The C floor's own
@@ -33,7 +33,9 @@ less than anything that has to be done with its values.
 * *Two workers*: a helper that sleeps takes 35 to 50 us to be woken, and finds x, f(x) and the pattern in the other
   core's cache. Called back to back, two workers are 1.6 times as fast as one on the tridiagonal n = 1e5 and 1.85 times
   on the grid; here, after a millisecond of the floor on one core, less. 75 us of work, n = 1e4, are not worth it, and
-  where `workers` is not given fdcore takes one."""
+  where `workers` is not given fdcore takes one. At
+  n = 1e6 C by hand gains as little on the tridiagonal system. The grid of 1e6 gained 1.56 in another whole run of the
+  same day; what was in the way here is not known."""
 
 
 class Problem:
